@@ -1,0 +1,97 @@
+//! The number a system call failed with, and its text as Go prints it.
+
+use std::fmt;
+
+/// errno(3). Displays as Go's syscall package does (`no such file or directory`): engines match on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// The errno of the call that failed last on this thread.
+    pub fn last() -> Self {
+        Self(nix::errno::Errno::last_raw())
+    }
+
+    /// The symbolic name: `ENOENT`.
+    pub fn name(self) -> String {
+        format!("{:?}", nix::errno::Errno::from_raw(self.0))
+    }
+}
+
+impl From<nix::errno::Errno> for Errno {
+    fn from(errno: nix::errno::Errno) -> Self {
+        Self(errno as i32)
+    }
+}
+
+/// Texts in which Go and nix differ by more than the case of letters.
+const GO_TEXTS: &[(i32, &str)] = &[
+    (libc::EIO, "input/output error"),
+    (libc::ENXIO, "no such device or address"),
+    (libc::ENOTBLK, "block device required"),
+    (libc::EXDEV, "invalid cross-device link"),
+    (libc::ENFILE, "too many open files in system"),
+    (libc::ENOTTY, "inappropriate ioctl for device"),
+    (libc::EDOM, "numerical argument out of domain"),
+    (libc::ERANGE, "numerical result out of range"),
+    (libc::EDEADLK, "resource deadlock avoided"),
+    (libc::ENAMETOOLONG, "file name too long"),
+    (libc::ENOLCK, "no locks available"),
+    (libc::ELOOP, "too many levels of symbolic links"),
+    (libc::EUSERS, "too many users"),
+    (libc::EOVERFLOW, "value too large for defined data type"),
+    (libc::EAGAIN, "resource temporarily unavailable"),
+    (libc::EDQUOT, "disk quota exceeded"),
+    (libc::ENODEV, "no such device"),
+    (libc::EROFS, "read-only file system"),
+    (libc::EBUSY, "device or resource busy"),
+    (libc::ETIMEDOUT, "connection timed out"),
+    (libc::ENOTSUP, "operation not supported"),
+    (libc::ENOSYS, "function not implemented"),
+    (libc::ESRCH, "no such process"),
+    (libc::EMFILE, "too many open files"),
+    (libc::ENOSPC, "no space left on device"),
+];
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((_, text)) = GO_TEXTS.iter().find(|(number, _)| *number == self.0) {
+            return f.write_str(text);
+        }
+        let errno = nix::errno::Errno::from_raw(self.0);
+        if errno == nix::errno::Errno::UnknownErrno {
+            return write!(f, "errno {}", self.0);
+        }
+        f.write_str(&errno.desc().to_lowercase())
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_those_that_engines_match_on() {
+        for (errno, text) in [
+            (libc::ENOENT, "no such file or directory"),
+            (libc::EACCES, "permission denied"),
+            (libc::EPERM, "operation not permitted"),
+            (libc::EISDIR, "is a directory"),
+            (libc::ENOTDIR, "not a directory"),
+            (libc::EINVAL, "invalid argument"),
+            (libc::EEXIST, "file exists"),
+            (libc::ENOEXEC, "exec format error"),
+            (libc::E2BIG, "argument list too long"),
+            (libc::ESRCH, "no such process"),
+            (libc::ENOMEM, "cannot allocate memory"),
+        ] {
+            assert_eq!(Errno(errno).to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The fence around `unsafe`: one file per man-page family, one function per system call.
+//!
+//! Every function returns the errno as it came. Code that runs after clone3 calls these and nothing
+//! else: none of them allocates, locks or panics. Arguments are C strings and raw descriptors, so
+//! that a caller in the child need not own anything.
+
+mod errno;
+
+pub use errno::Errno;
+
+/// The result of one system call.
+pub type Result<T> = std::result::Result<T, Errno>;
+
+/// Turns the kernel's -1 into the errno.
+#[inline]
+pub fn check<T: Into<i64> + Copy>(result: T) -> Result<T> {
+    if result.into() == -1 { Err(Errno::last()) } else { Ok(result) }
+}
