@@ -35,22 +35,38 @@ enum At {
 impl Field {
     /// A property by its dotted path, or a flag by its name: `linux.cgroupsPath`, `--pid-file`.
     pub const fn new(base: &'static str) -> Self {
-        Self { base: Cow::Borrowed(base), at: At::Whole, leaf: "" }
+        Self {
+            base: Cow::Borrowed(base),
+            at: At::Whole,
+            leaf: "",
+        }
     }
 
     /// A property whose path is only known at run time, as the parser reports it.
     pub fn path(base: String) -> Self {
-        Self { base: Cow::Owned(base), at: At::Whole, leaf: "" }
+        Self {
+            base: Cow::Owned(base),
+            at: At::Whole,
+            leaf: "",
+        }
     }
 
     /// An element of a list: `mounts[6]`.
     pub const fn index(base: &'static str, index: usize) -> Self {
-        Self { base: Cow::Borrowed(base), at: At::Index(index), leaf: "" }
+        Self {
+            base: Cow::Borrowed(base),
+            at: At::Index(index),
+            leaf: "",
+        }
     }
 
     /// An element of a map: `linux.sysctl["net.ipv4.ip_forward"]`.
     pub fn key(base: &'static str, key: &str) -> Self {
-        Self { base: Cow::Borrowed(base), at: At::Key(key.to_owned()), leaf: "" }
+        Self {
+            base: Cow::Borrowed(base),
+            at: At::Key(key.to_owned()),
+            leaf: "",
+        }
     }
 
     /// A property of an element: `mounts[6]` becomes `mounts[6].options`.
@@ -98,7 +114,11 @@ impl fmt::Display for Field {
             At::Index(index) => write!(f, "[{index}]")?,
             At::Key(key) => write!(f, "[{key:?}]")?,
         }
-        if self.leaf.is_empty() { Ok(()) } else { write!(f, ".{}", self.leaf) }
+        if self.leaf.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ".{}", self.leaf)
+        }
     }
 }
 
@@ -177,7 +197,14 @@ pub struct Failure {
 impl Failure {
     /// A failure that is one sentence: `container does not exist`.
     pub fn new(code: Code, act: impl Into<String>) -> Self {
-        Self { code, field: Field::default(), act: act.into(), cause: None, hint: None, position: None }
+        Self {
+            code,
+            field: Field::default(),
+            act: act.into(),
+            cause: None,
+            hint: None,
+            position: None,
+        }
     }
 
     /// A property that is wrong: `linux.namespaces[2]: duplicate namespace`.
@@ -192,7 +219,10 @@ impl Failure {
             libc::ETIMEDOUT => Code::Timeout,
             _ => Code::System,
         };
-        Self { cause: Some(Cause::Errno(errno)), ..Self::new(code, act) }
+        Self {
+            cause: Some(Cause::Errno(errno)),
+            ..Self::new(code, act)
+        }
     }
 
     /// Names the field that asked.
@@ -280,15 +310,28 @@ mod tests {
 
     #[test]
     fn a_failure_reads_field_act_cause() {
-        let failure = Failure::system("cannot mount tmpfs on /data", Errno(libc::EINVAL)).at(Field::index("mounts", 6));
-        assert_eq!(failure.to_string(), "mounts[6]: cannot mount tmpfs on /data: invalid argument");
+        let failure = Failure::system("cannot mount tmpfs on /data", Errno(libc::EINVAL))
+            .at(Field::index("mounts", 6));
+        assert_eq!(
+            failure.to_string(),
+            "mounts[6]: cannot mount tmpfs on /data: invalid argument"
+        );
     }
 
     #[test]
     fn a_field_is_also_a_json_pointer() {
-        assert_eq!(Field::index("mounts", 6).leaf("options").pointer(), "/mounts/6/options");
-        assert_eq!(Field::key("linux.sysctl", "a/b").pointer(), "/linux/sysctl/a~1b");
-        assert_eq!(Field::path("linux.namespaces[1].type".to_owned()).pointer(), "/linux/namespaces/1/type");
+        assert_eq!(
+            Field::index("mounts", 6).leaf("options").pointer(),
+            "/mounts/6/options"
+        );
+        assert_eq!(
+            Field::key("linux.sysctl", "a/b").pointer(),
+            "/linux/sysctl/a~1b"
+        );
+        assert_eq!(
+            Field::path("linux.namespaces[1].type".to_owned()).pointer(),
+            "/linux/namespaces/1/type"
+        );
         assert_eq!(Field::new("--pid-file").pointer(), "");
     }
 }

@@ -51,6 +51,7 @@ const GO_TEXTS: &[(i32, &str)] = &[
     (libc::ESRCH, "no such process"),
     (libc::EMFILE, "too many open files"),
     (libc::ENOSPC, "no space left on device"),
+    (libc::ENOMEM, "cannot allocate memory"),
 ];
 
 impl fmt::Display for Errno {

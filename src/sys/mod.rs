@@ -5,6 +5,10 @@
 //! that a caller in the child need not own anything.
 
 mod errno;
+pub mod fs;
+pub mod mount;
+pub mod namespace;
+pub mod process;
 
 pub use errno::Errno;
 
@@ -13,6 +17,10 @@ pub type Result<T> = std::result::Result<T, Errno>;
 
 /// Turns the kernel's -1 into the errno.
 #[inline]
-pub fn check<T: Into<i64> + Copy>(result: T) -> Result<T> {
-    if result.into() == -1 { Err(Errno::last()) } else { Ok(result) }
+pub fn check<T: PartialEq + From<i8>>(result: T) -> Result<T> {
+    if result == T::from(-1) {
+        Err(Errno::last())
+    } else {
+        Ok(result)
+    }
 }
