@@ -1,0 +1,41 @@
+# make help says what there is.
+
+# A musl binary starts fastest; without that target, a static glibc one.
+MUSL := x86_64-unknown-linux-musl
+TARGET := $(if $(shell rustup target list --installed 2>/dev/null | grep -x $(MUSL)),$(MUSL),x86_64-unknown-linux-gnu)
+CARGO_TARGET_DIR ?= target
+CORTEN := $(CARGO_TARGET_DIR)/corten
+
+.PHONY: help setup build demo test test-native test-vm real install clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## install what building and testing need (Debian; as root)
+	tests/setup
+
+build: ## build the static binary, target/corten
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(TARGET)
+	@ln -f $(CARGO_TARGET_DIR)/$(TARGET)/release/corten $(CORTEN)
+	@echo "built $(CORTEN) ($(TARGET), static)"
+
+demo: build ## a shell in a container over this host's own files (as root)
+	$(CORTEN) shell
+
+test: build ## everything: style, unit tests, real containers here and in a virtual machine (as root)
+	tests/run
+
+test-native: build ## the tests with real containers, here only; T=words chooses some
+	CORTEN_BIN=$(abspath $(CORTEN)) cargo test --test integration -- $(T)
+
+test-vm: build ## the same in a virtual machine that has every cgroup controller; T=words chooses some
+	tests/run vm $(T)
+
+real: build ## the three real jobs: a shell, nginx and redis from Debian, Docker
+	CORTEN_BIN=$(abspath $(CORTEN)) cargo test --test real -- $(T)
+
+install: build ## install to PREFIX, by default /usr/local
+	install -D -m 755 $(CORTEN) $(DESTDIR)$(or $(PREFIX),/usr/local)/sbin/corten
+
+clean: ## remove what was built
+	cargo clean

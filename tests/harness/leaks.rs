@@ -1,0 +1,166 @@
+//! What a test left behind: processes, mounts, cgroups, state, network namespaces.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid};
+
+use super::{Lab, host};
+
+/// The state of this host before a test, as far as that test could change it.
+#[derive(Debug)]
+pub struct Snapshot {
+    mounts: BTreeSet<String>,
+    names: BTreeSet<String>,
+}
+
+impl Snapshot {
+    /// Notes what there is.
+    pub fn take(_lab: &Lab) -> Self {
+        Self {
+            mounts: mounts(),
+            names: network_names(),
+        }
+    }
+
+    /// What there is now and was not, one line each.
+    pub fn compare(&self, lab: &Lab) -> Vec<String> {
+        let mut left: Vec<String> = Vec::new();
+        left.extend(
+            children_after_a_moment()
+                .into_iter()
+                .map(|name| format!("process {name}")),
+        );
+        left.extend(
+            mounts()
+                .difference(&self.mounts)
+                .map(|line| format!("mount {line}")),
+        );
+        left.extend(
+            self.mounts
+                .difference(&mounts())
+                .map(|line| format!("a mount is gone: {line}")),
+        );
+        left.extend(
+            cgroups(&lab.cgroup_dir())
+                .into_iter()
+                .map(|path| format!("cgroup {path}")),
+        );
+        left.extend(
+            entries(&lab.root)
+                .into_iter()
+                .map(|name| format!("state {name}")),
+        );
+        // Names of other tests may come and go meanwhile; ours carry our process id.
+        let ours = getpid().to_string();
+        let names = network_names();
+        left.extend(
+            names
+                .difference(&self.names)
+                .filter(|n| n.contains(&ours))
+                .map(|n| format!("network namespace {n}")),
+        );
+        left
+    }
+}
+
+/// Lines of mountinfo without the ids, which are of no interest.
+fn mounts() -> BTreeSet<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").expect("procfs is mounted");
+    text.lines()
+        .map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn network_names() -> BTreeSet<String> {
+    entries(Path::new("/run/netns")).into_iter().collect()
+}
+
+fn entries(dir: &Path) -> Vec<String> {
+    let Ok(list) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    list.flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Every cgroup below that of the test but the one in which the test itself sits.
+fn cgroups(dir: &Path) -> Vec<String> {
+    let Ok(list) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    list.flatten()
+        .filter(|entry| {
+            entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != "test"
+        })
+        .map(|entry| entry.path().display().to_string())
+        .collect()
+}
+
+/// Collects the dead and names the living: orphans have become children of the test.
+fn children() -> Vec<String> {
+    while let Ok(status) = waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            break;
+        }
+    }
+    let me = getpid().to_string();
+    let processes = entries(Path::new("/proc"))
+        .into_iter()
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    processes
+        .filter_map(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let (head, tail) = stat.rsplit_once(')')?;
+            let parent = tail.split_whitespace().nth(1)?;
+            (parent == me).then(|| format!("{head}), {}", command_line(&pid)))
+        })
+        .collect()
+}
+
+fn command_line(pid: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cmdline"))
+        .unwrap_or_default()
+        .replace('\0', " ")
+}
+
+/// A process that is dying counts as dead: what matters is what stays.
+fn children_after_a_moment() -> Vec<String> {
+    let deadline = Instant::now() + host::patience(Duration::from_millis(500));
+    loop {
+        let left = children();
+        if left.is_empty() || Instant::now() > deadline {
+            return left;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Kills every process in a cgroup and removes it with all below it.
+pub fn end_everything(cgroup: &Path) {
+    if !cgroup.exists() {
+        return;
+    }
+    // A frozen cgroup is killed all the same; a missing file means that it has just gone.
+    drop(fs::write(cgroup.join("cgroup.kill"), "1"));
+    let deadline = Instant::now() + host::patience(Duration::from_secs(10));
+    while cgroup.exists() && Instant::now() < deadline {
+        remove_tree(cgroup);
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn remove_tree(cgroup: &Path) {
+    if let Ok(list) = fs::read_dir(cgroup) {
+        list.flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .for_each(|entry| remove_tree(&entry.path()));
+    }
+    // EBUSY until the last process is gone; the caller tries again.
+    drop(fs::remove_dir(cgroup));
+}

@@ -1,0 +1,16 @@
+//! The real binary in real namespaces; see `tests/harness` for the ground rules.
+//!
+//! Each module holds the claims about one theme. Regressions are named by what broke.
+
+// A test that does not find what it needs fails by panicking.
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code)] // other suites use other parts of it
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod lifecycle;
+
+fn main() -> std::process::ExitCode {
+    harness::runner::main("integration", &[lifecycle::TESTS])
+}
