@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod error;
+pub mod state;
 pub mod sys;
 
 pub use error::{Failure, Result};

@@ -8,9 +8,11 @@ mod errno;
 pub mod fs;
 pub mod mount;
 pub mod namespace;
+mod pidfd;
 pub mod process;
 
 pub use errno::Errno;
+pub use pidfd::Pidfd;
 
 /// The result of one system call.
 pub type Result<T> = std::result::Result<T, Errno>;

@@ -1,0 +1,624 @@
+//! A container between two commands: its directory, its record, its lock, its status.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno as NixErrno;
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, renameat};
+use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use serde::Serialize;
+
+use super::gate::{self, Gate};
+use super::identity::{self, Process};
+use super::record::{Record, Stage};
+use super::root::{Id, Root};
+use super::{cgroup, destroy};
+use crate::error::{Act, Code, Failure, Result};
+use crate::sys::Errno;
+
+/// The record's name in the container's directory.
+const RECORD: &str = "state.json";
+/// The name of the frozen configuration.
+const CONFIG: &str = "config.json";
+/// What is written before it is renamed.
+const UNFINISHED: &str = ".unfinished";
+/// No record or configuration is longer; annotations may take megabytes.
+const LONGEST_FILE: u64 = 64 << 20;
+/// How long a command waits for another one on the same container.
+const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The status of config.md, runtime.md, State; `paused` is runc's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// A `create` is at work.
+    Creating,
+    /// Init waits at the start gate.
+    Created,
+    /// The program was executed and has not ended.
+    Running,
+    /// The cgroup is frozen.
+    Paused,
+    /// Init has ended, or was never made and its `create` is dead.
+    Stopped,
+}
+
+impl Status {
+    /// The word of the specification.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The lock of a container's directory; released when dropped or when the process dies.
+///
+/// Released explicitly, not by closing alone: a child of clone3 shares the open file.
+pub type Lock = Flock<OwnedFd>;
+
+/// A container that has a record.
+#[derive(Debug)]
+pub struct Container {
+    id: Id,
+    directory: OwnedFd,
+    root: OwnedFd,
+    record: Record,
+}
+
+impl Container {
+    /// The container with this id. `container does not exist` is what callers match on; a container
+    /// whose record cannot be read is another failure.
+    pub fn open(root: &Root, id: &Id) -> Result<Self> {
+        let (root, directory) = Self::directories(root, id)?;
+        let text = read_file(directory.as_fd(), RECORD)?.ok_or_else(does_not_exist)?;
+        Ok(Self {
+            id: id.clone(),
+            directory,
+            root,
+            record: Record::parse(&text)?,
+        })
+    }
+
+    /// Opens and locks; the record is read under the lock.
+    pub fn open_locked(root: &Root, id: &Id) -> Result<(Self, Lock)> {
+        let (root, directory) = Self::directories(root, id)?;
+        let lock = lock(&root, &directory, id)?;
+        let text = read_file(directory.as_fd(), RECORD)?.ok_or_else(does_not_exist)?;
+        Ok((
+            Self {
+                id: id.clone(),
+                directory,
+                root,
+                record: Record::parse(&text)?,
+            },
+            lock,
+        ))
+    }
+
+    /// Takes the id, for `create`: makes the directory, locks it, writes the record, which must be
+    /// at [`Stage::Creating`], and freezes the configuration. Nothing else may have happened before.
+    pub fn create(root: &Root, id: &Id, record: Record, config: &[u8]) -> Result<(Self, Lock)> {
+        root.make()?;
+        let parent = open_directory(root)?;
+        let taken = || {
+            Failure::new(Code::Exists, "container with given ID already exists")
+                .because(id.as_str())
+        };
+        match mkdirat(&parent, id.as_str(), Mode::S_IRWXU) {
+            Ok(()) | Err(NixErrno::EEXIST) => {}
+            Err(errno) => {
+                return Err(Failure::system(
+                    format!("cannot make the directory of {id}"),
+                    errno.into(),
+                ));
+            }
+        }
+        let directory = open_at(parent.as_fd(), id.as_str(), OFlag::O_DIRECTORY)
+            .act(|| format!("cannot open the directory of {id}"))?;
+        // A directory that holds nothing is what a `create` killed at its first step leaves: its id
+        // is free. One that is locked belongs to a `create` that is at work.
+        let lock = try_lock(&directory)?.ok_or_else(taken)?;
+        if exists(directory.as_fd(), RECORD)? || !is_linked(&parent, &directory, id)? {
+            return Err(taken());
+        }
+        let mut container = Self {
+            id: id.clone(),
+            directory,
+            root: parent,
+            record: Record::default(),
+        };
+        // Both files stand, or the id was not taken. The configuration is first: whoever finds a
+        // record finds it too.
+        let written = container
+            .write_file(CONFIG, config)
+            .and_then(|()| container.write(record));
+        if let Err(failure) = written {
+            destroy::forget(&container.root, &container.directory, id)?;
+            return Err(failure);
+        }
+        Ok((container, lock))
+    }
+
+    fn directories(root: &Root, id: &Id) -> Result<(OwnedFd, OwnedFd)> {
+        let parent = match open_directory(root) {
+            Err(failure) if failure.errno() == Some(Errno(libc::ENOENT)) => {
+                return Err(does_not_exist());
+            }
+            parent => parent?,
+        };
+        match open_at(parent.as_fd(), id.as_str(), OFlag::O_DIRECTORY) {
+            Err(Errno(libc::ENOENT)) => Err(does_not_exist()),
+            directory => {
+                let directory = directory.act(|| format!("cannot open the directory of {id}"))?;
+                Ok((parent, directory))
+            }
+        }
+    }
+
+    /// The id.
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// What `create` wrote.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The container's directory; child code may inherit the number, never the lock.
+    pub fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    pub(super) fn root_directory(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    pub(super) fn directory_fd(&self) -> &OwnedFd {
+        &self.directory
+    }
+
+    /// Replaces the record: the old one stands until the new one is on the disk.
+    pub fn write(&mut self, record: Record) -> Result<()> {
+        self.write_file(RECORD, &record.to_text()?)?;
+        self.record = record;
+        Ok(())
+    }
+
+    /// The configuration as `create` read it.
+    pub fn config(&self) -> Result<Vec<u8>> {
+        read_file(self.directory.as_fd(), CONFIG)?.ok_or_else(|| {
+            Failure::new(Code::State, "cannot read the container's config.json")
+                .because("it is gone")
+        })
+    }
+
+    /// Init, if it is alive. Not being able to tell is an error.
+    pub fn process(&self) -> Result<Option<Process>> {
+        if self.record.pid <= 0 || self.record.boot_id != identity::boot_id()? {
+            return Ok(None);
+        }
+        Process::find(self.record.pid, self.record.start_time)
+    }
+
+    fn is_alive(&self) -> Result<bool> {
+        Ok(self.record.pid > 0
+            && self.record.boot_id == identity::boot_id()?
+            && identity::is_alive(self.record.pid, self.record.start_time)?)
+    }
+
+    /// The status now, for a command that holds no lock.
+    pub fn status(&self) -> Result<Status> {
+        if self.record.stage == Stage::Creating && self.is_locked()? {
+            return Ok(Status::Creating);
+        }
+        self.status_locked()
+    }
+
+    /// The status now, for the holder of the lock, which knows that no `create` is at work.
+    pub fn status_locked(&self) -> Result<Status> {
+        // Init dies with a `create` that does not finish, so a record still at Creating is stopped.
+        if self.record.stage == Stage::Creating || !self.is_alive()? {
+            return Ok(Status::Stopped);
+        }
+        if self.is_frozen()? {
+            return Ok(Status::Paused);
+        }
+        match gate::look(self.directory.as_fd())? {
+            Gate::Closed => Ok(Status::Created),
+            // The program may have ended since we looked.
+            Gate::Passed if self.is_alive()? => Ok(Status::Running),
+            Gate::Passed => Ok(Status::Stopped),
+        }
+    }
+
+    /// Init's number for people: 0 when stopped.
+    pub fn pid_shown(&self, status: Status) -> libc::pid_t {
+        if status == Status::Stopped {
+            0
+        } else {
+            self.record.pid
+        }
+    }
+
+    fn is_frozen(&self) -> Result<bool> {
+        let Some(record) = &self.record.cgroup else {
+            return Ok(false);
+        };
+        match cgroup::find(record)? {
+            // It may go away between the two calls, together with its last process.
+            Some(directory) => match cgroup::frozen(&directory) {
+                Err(failure)
+                    if matches!(failure.errno(), Some(Errno(libc::ENOENT | libc::ENODEV))) =>
+                {
+                    Ok(false)
+                }
+                frozen => frozen,
+            },
+            None => Ok(false),
+        }
+    }
+
+    fn is_locked(&self) -> Result<bool> {
+        Ok(try_lock(&self.directory)?.is_none())
+    }
+
+    fn write_file(&self, name: &str, content: &[u8]) -> Result<()> {
+        let act = || format!("cannot write {name} of container {}", self.id);
+        let flags = OFlag::O_WRONLY
+            | OFlag::O_CREAT
+            | OFlag::O_TRUNC
+            | OFlag::O_NOFOLLOW
+            | OFlag::O_CLOEXEC;
+        let fd = openat(
+            &self.directory,
+            UNFINISHED,
+            flags,
+            Mode::S_IRUSR | Mode::S_IWUSR,
+        );
+        let mut file = File::from(fd.map_err(Errno::from).act(act)?);
+        file.write_all(content).act(act)?;
+        file.sync_all().act(act)?;
+        renameat(&self.directory, UNFINISHED, &self.directory, name)
+            .map_err(Errno::from)
+            .act(act)?;
+        nix::unistd::fsync(&self.directory)
+            .map_err(Errno::from)
+            .act(act)
+    }
+}
+
+/// `container does not exist`, word for word what engines match on.
+pub fn does_not_exist() -> Failure {
+    Failure::new(Code::NotFound, "container does not exist")
+}
+
+fn open_directory(root: &Root) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open(root.path(), flags, Mode::empty())
+        .map_err(Errno::from)
+        .act(|| format!("cannot open the root directory {}", root.path().display()))
+}
+
+/// openat(2) for reading, never through a link, never waiting (a fifo), closed at exec.
+fn open_at(directory: BorrowedFd<'_>, name: &str, flags: OFlag) -> crate::sys::Result<OwnedFd> {
+    let flags = flags | OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    openat(directory, name, flags, Mode::empty()).map_err(Errno::from)
+}
+
+/// A whole file; None if there is none.
+pub(super) fn read_file(directory: BorrowedFd<'_>, name: &str) -> Result<Option<Vec<u8>>> {
+    let act = || format!("cannot read {name}");
+    let file = match open_at(directory, name, OFlag::empty()) {
+        Err(Errno(libc::ENOENT)) => return Ok(None),
+        fd => File::from(fd.act(act)?),
+    };
+    let metadata = file.metadata().act(act)?;
+    if !metadata.is_file() || metadata.len() > LONGEST_FILE {
+        let why = format!("not a regular file of at most {LONGEST_FILE} bytes");
+        return Err(Failure::new(Code::State, act()).because(why));
+    }
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
+    file.take(LONGEST_FILE).read_to_end(&mut content).act(act)?;
+    Ok(Some(content))
+}
+
+fn exists(directory: BorrowedFd<'_>, name: &str) -> Result<bool> {
+    match fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(NixErrno::ENOENT) => Ok(false),
+        Err(errno) => Err(Failure::system(
+            format!("cannot look at {name}"),
+            errno.into(),
+        )),
+    }
+}
+
+/// Whether the directory we hold is still the one that has the id: `delete` may have been faster.
+fn is_linked(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<bool> {
+    let held = fstat(directory)
+        .map_err(Errno::from)
+        .act(|| format!("cannot look at the directory of {id}"))?;
+    match fstatat(root, id.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(named) => Ok(named.st_ino == held.st_ino && named.st_dev == held.st_dev),
+        Err(NixErrno::ENOENT) => Ok(false),
+        Err(errno) => Err(Failure::system(
+            format!("cannot look at the directory of {id}"),
+            errno.into(),
+        )),
+    }
+}
+
+/// A lock needs an open file of its own: on one that is shared, taking it twice succeeds.
+fn try_lock(directory: &OwnedFd) -> Result<Option<Lock>> {
+    let act = || "cannot lock the container's directory";
+    let own = open_at(directory.as_fd(), ".", OFlag::O_DIRECTORY).act(act)?;
+    match Flock::lock(own, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, NixErrno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(Failure::system(act(), errno.into())),
+    }
+}
+
+/// Takes the lock, or says who holds it when the time is over.
+pub(super) fn lock(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<Lock> {
+    lock_within(directory, id, LOCK_DEADLINE).and_then(|lock| {
+        match is_linked(root, directory, id)? {
+            true => Ok(lock),
+            // The holder before us was `delete`.
+            false => Err(does_not_exist()),
+        }
+    })
+}
+
+fn lock_within(directory: &OwnedFd, id: &Id, time: Duration) -> Result<Lock> {
+    let deadline = Instant::now() + time;
+    let mut pause = Duration::from_micros(100);
+    loop {
+        if let Some(lock) = try_lock(directory)? {
+            return Ok(lock);
+        }
+        if Instant::now() >= deadline {
+            let holder = holder(directory).map_or_else(
+                || "another process".to_owned(),
+                |pid| format!("process {pid}"),
+            );
+            return Err(
+                Failure::new(Code::Timeout, format!("cannot lock container {id}")).because(
+                    format!("{holder} has been at work on it for {} s", time.as_secs()),
+                ),
+            );
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+/// The process that holds the lock, as proc_locks(5) knows it: `1: FLOCK ADVISORY WRITE 12 00:1a:77 0 EOF`.
+fn holder(directory: &OwnedFd) -> Option<libc::pid_t> {
+    let inode = std::fs::metadata(format!("/proc/self/fd/{}", directory.as_raw_fd()))
+        .ok()?
+        .ino();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        let mut words = line
+            .split_whitespace()
+            .skip_while(|word| *word != "FLOCK")
+            .skip(3);
+        let pid = words.next()?.parse().ok()?;
+        (words.next()?.rsplit(':').next()? == inode.to_string()).then_some(pid)
+    })
+}
+
+/// Removes one name from the container's directory; a missing one is no error.
+pub(super) fn unlink(directory: &OwnedFd, name: &str) -> Result<()> {
+    match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(NixErrno::ENOENT) => Ok(()),
+        Err(errno) => Err(Failure::system(
+            format!("cannot remove {name}"),
+            errno.into(),
+        )),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::state::record::tests::sample;
+
+    /// A root directory that goes away with the test.
+    pub(crate) struct Scratch(PathBuf);
+
+    impl Scratch {
+        pub(crate) fn new() -> Self {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path =
+                std::env::temp_dir().join(format!("corten-test-{}-{number}", std::process::id()));
+            std::fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        pub(crate) fn root(&self) -> Root {
+            Root::given(&self.0).unwrap()
+        }
+
+        pub(crate) fn directory(&self) -> OwnedFd {
+            open_directory(&self.root()).unwrap()
+        }
+
+        pub(crate) fn path(&self) -> &std::path::Path {
+            &self.0
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn id() -> Id {
+        Id::parse("x").unwrap()
+    }
+
+    /// A record without a cgroup, so that tests touch none.
+    pub(crate) fn record() -> Record {
+        Record {
+            cgroup: None,
+            undo: Vec::new(),
+            ..sample("x")
+        }
+    }
+
+    #[test]
+    fn what_create_wrote_is_what_open_reads() {
+        let scratch = Scratch::new();
+        let (created, lock) = Container::create(&scratch.root(), &id(), record(), b"{}").unwrap();
+        drop(lock);
+        let opened = Container::open(&scratch.root(), &id()).unwrap();
+        assert_eq!(opened.record(), created.record());
+        assert_eq!(opened.config().unwrap(), b"{}");
+    }
+
+    #[test]
+    fn an_id_is_taken_once() {
+        let scratch = Scratch::new();
+        let (_container, lock) =
+            Container::create(&scratch.root(), &id(), record(), b"{}").unwrap();
+        let again = || {
+            Container::create(&scratch.root(), &id(), record(), b"{}")
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(again().starts_with("container with given ID already exists"));
+        drop(lock);
+        assert!(again().starts_with("container with given ID already exists"));
+    }
+
+    #[test]
+    fn a_directory_without_a_record_does_not_block_the_id() {
+        let scratch = Scratch::new();
+        std::fs::create_dir(scratch.path().join("x")).unwrap();
+        std::fs::write(scratch.path().join("x/.unfinished"), "{").unwrap();
+        assert_eq!(
+            Container::open(&scratch.root(), &id())
+                .unwrap_err()
+                .to_string(),
+            "container does not exist"
+        );
+        assert!(Container::create(&scratch.root(), &id(), record(), b"{}").is_ok());
+    }
+
+    #[test]
+    fn a_missing_container_or_root_does_not_exist() {
+        let scratch = Scratch::new();
+        let missing = Root::given(&scratch.path().join("missing")).unwrap();
+        for root in [scratch.root(), missing] {
+            let failure = Container::open(&root, &id()).unwrap_err();
+            assert_eq!(
+                (failure.code, failure.to_string().as_str()),
+                (Code::NotFound, "container does not exist")
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_at_creating_is_creating_only_while_its_create_lives() {
+        let scratch = Scratch::new();
+        let (_container, lock) =
+            Container::create(&scratch.root(), &id(), record(), b"{}").unwrap();
+        let other = Container::open(&scratch.root(), &id()).unwrap();
+        assert_eq!(other.status().unwrap(), Status::Creating);
+        drop(lock);
+        assert_eq!(other.status().unwrap(), Status::Stopped);
+    }
+
+    #[test]
+    fn status_follows_the_process_and_the_gate() {
+        let scratch = Scratch::new();
+        let (mut container, _lock) =
+            Container::create(&scratch.root(), &id(), record(), b"{}").unwrap();
+        let pid = libc::pid_t::try_from(std::process::id()).unwrap();
+        let start_time = identity::start_time(pid).unwrap().unwrap();
+        let living = Record {
+            stage: Stage::Created,
+            pid,
+            start_time,
+            ..record()
+        };
+        let gate = gate::bind_gate(container.directory()).unwrap();
+
+        container.write(living.clone()).unwrap();
+        assert_eq!(container.status_locked().unwrap(), Status::Created);
+        drop(gate);
+        assert_eq!(container.status_locked().unwrap(), Status::Running);
+        container
+            .write(Record {
+                start_time: start_time + 1,
+                ..living.clone()
+            })
+            .unwrap();
+        assert_eq!(
+            container.status_locked().unwrap(),
+            Status::Stopped,
+            "the number belongs to another process"
+        );
+        container
+            .write(Record {
+                boot_id: "another".into(),
+                ..living
+            })
+            .unwrap();
+        assert_eq!(
+            container.status_locked().unwrap(),
+            Status::Stopped,
+            "the machine was booted again"
+        );
+    }
+
+    #[test]
+    fn two_commands_exclude_each_other_and_the_later_says_by_whom() {
+        let scratch = Scratch::new();
+        let directory = scratch.directory();
+        let lock = lock_within(&directory, &id(), Duration::ZERO).unwrap();
+        let failure = lock_within(&directory, &id(), Duration::ZERO).unwrap_err();
+        assert_eq!(failure.code, Code::Timeout);
+        assert!(
+            failure
+                .to_string()
+                .contains(&format!("process {}", std::process::id())),
+            "{failure}"
+        );
+        drop(lock);
+        assert!(lock_within(&directory, &id(), Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn a_record_that_is_no_regular_file_does_not_hang() {
+        let scratch = Scratch::new();
+        std::fs::create_dir_all(scratch.path().join("x/state.json")).unwrap();
+        assert_eq!(
+            Container::open(&scratch.root(), &id()).unwrap_err().code,
+            Code::State
+        );
+        std::fs::remove_dir(scratch.path().join("x/state.json")).unwrap();
+        nix::unistd::mkfifo(&scratch.path().join("x/state.json"), Mode::S_IRWXU).unwrap();
+        assert_eq!(
+            Container::open(&scratch.root(), &id()).unwrap_err().code,
+            Code::State
+        );
+    }
+}

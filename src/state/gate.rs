@@ -1,0 +1,218 @@
+//! The start gate: `create` ends with Init waiting, `start` lets it through.
+//!
+//! `<root>/<id>/start.sock` is a listening stream socket that the runtime binds and Init inherits,
+//! close-on-exec. So the kernel itself says how far Init is: while it waits, connect(2) succeeds;
+//! from the moment its program runs, or it has died, connect is refused. `start` sends one byte and
+//! reads: the end of the stream without a word means that execve succeeded, for nothing else closes
+//! the socket without a report first, except death.
+//!
+//! The other side is in `execute`: accept, read one byte; `S` opens the gate; an end without a byte
+//! was somebody who only asked (`state` does), so accept again. A report is 8 bytes, `u32` step and
+//! `u32` errno in little endian, then words.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::error::{Act, Code, Failure, Result};
+use crate::sys::Errno;
+
+/// The socket's name in the container's directory.
+pub const SOCKET: &str = "start.sock";
+
+/// The byte that opens the gate.
+pub const OPEN: u8 = b'S';
+
+/// The longest report that `start` reads.
+const LONGEST_REPORT: u64 = 8 + 4096;
+
+/// Whether Init waits at the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Init listens: the container is created.
+    Closed,
+    /// Nobody listens: the program runs, or has ended.
+    Passed,
+}
+
+/// Makes the socket in the container's directory and listens; Init inherits the descriptor.
+pub fn bind_gate(directory: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let listening = || -> nix::Result<OwnedFd> {
+        let fd = stream_socket(SockFlag::SOCK_CLOEXEC)?;
+        bind(fd.as_raw_fd(), &address(directory)?)?;
+        listen(&fd, Backlog::new(16)?)?;
+        Ok(fd)
+    };
+    listening()
+        .map_err(Errno::from)
+        .act(|| format!("cannot make the start gate {SOCKET}"))
+}
+
+/// Asks whether Init waits, without waiting for it.
+pub fn look(directory: BorrowedFd<'_>) -> Result<Gate> {
+    let asked = stream_socket(SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)
+        .and_then(|fd| connect(fd.as_raw_fd(), &address(directory)?));
+    match asked {
+        // A full queue also has a listener behind it.
+        Ok(()) | Err(nix::errno::Errno::EAGAIN) => Ok(Gate::Closed),
+        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ECONNREFUSED) => Ok(Gate::Passed),
+        Err(errno) => Err(Failure::system(
+            "cannot look at the start gate",
+            errno.into(),
+        )),
+    }
+}
+
+/// Opens the gate and waits until the program was executed. There is no deadline: startContainer
+/// hooks, which have their own, run in between.
+pub fn open(directory: BorrowedFd<'_>) -> Result<()> {
+    let connected = stream_socket(SockFlag::SOCK_CLOEXEC).and_then(|fd| {
+        connect(fd.as_raw_fd(), &address(directory)?)?;
+        Ok(UnixStream::from(fd))
+    });
+    let mut stream = match connected {
+        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ECONNREFUSED) => {
+            return Err(Failure::new(
+                Code::State,
+                "cannot start an already running container",
+            ));
+        }
+        connected => connected
+            .map_err(Errno::from)
+            .act(|| "cannot connect to the start gate")?,
+    };
+    stream
+        .write_all(&[OPEN])
+        .act(|| "cannot open the start gate")?;
+    let mut report = Vec::new();
+    stream
+        .take(LONGEST_REPORT)
+        .read_to_end(&mut report)
+        .act(|| "cannot read from the start gate")?;
+    if !report.is_empty() {
+        return Err(failure_in(&report));
+    }
+    // Gone already if another `delete` won; the program runs, which is all that start promises.
+    match unlinkat(directory, SOCKET, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(nix::errno::Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(Failure::system(
+            format!("cannot remove {SOCKET}"),
+            errno.into(),
+        )),
+    }
+}
+
+/// What Init reported before it died.
+fn failure_in(report: &[u8]) -> Failure {
+    let number = |bytes: &[u8]| bytes.try_into().map(u32::from_le_bytes).unwrap_or_default();
+    let (head, words) = report.split_at(report.len().min(8));
+    let (step, errno) = head.split_at(head.len().min(4));
+    let errno = i32::try_from(number(errno)).unwrap_or_default();
+    let act = match std::str::from_utf8(words) {
+        Ok(words) if !words.is_empty() => words.to_owned(),
+        _ => format!("cannot start the container (step {})", number(step)),
+    };
+    match errno {
+        0 => Failure::new(Code::Exec, act),
+        errno => Failure {
+            code: Code::Exec,
+            ..Failure::system(act, Errno(errno))
+        },
+    }
+}
+
+fn stream_socket(flags: SockFlag) -> nix::Result<OwnedFd> {
+    socket(AddressFamily::Unix, SockType::Stream, flags, None)
+}
+
+/// By descriptor, because an address holds 108 bytes and a root directory may be longer.
+fn address(directory: BorrowedFd<'_>) -> nix::Result<UnixAddr> {
+    UnixAddr::new(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()).as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::state::container::tests::Scratch;
+
+    /// Init's side of the gate: ignores those who only ask, then answers with `report`.
+    fn init(gate: OwnedFd, report: &'static [u8]) -> std::thread::JoinHandle<()> {
+        std::thread::spawn(move || {
+            let listener = UnixListener::from(gate);
+            loop {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap() == 1 {
+                    assert_eq!(byte[0], OPEN);
+                    stream.write_all(report).unwrap();
+                    return;
+                }
+            }
+        })
+    }
+
+    #[test]
+    fn the_gate_is_closed_while_init_listens_and_passed_when_the_socket_closes() {
+        let scratch = Scratch::new();
+        let directory = scratch.directory();
+        assert_eq!(look(directory.as_fd()).unwrap(), Gate::Passed, "no socket");
+        let init = init(bind_gate(directory.as_fd()).unwrap(), b"");
+        assert_eq!(look(directory.as_fd()).unwrap(), Gate::Closed);
+        assert_eq!(look(directory.as_fd()).unwrap(), Gate::Closed);
+        open(directory.as_fd()).unwrap();
+        init.join().unwrap();
+        assert_eq!(look(directory.as_fd()).unwrap(), Gate::Passed);
+        assert!(
+            open(directory.as_fd())
+                .unwrap_err()
+                .to_string()
+                .contains("already running")
+        );
+    }
+
+    #[test]
+    fn a_start_that_was_killed_leaves_a_socket_that_refuses() {
+        let scratch = Scratch::new();
+        drop(bind_gate(scratch.directory().as_fd()).unwrap());
+        assert_eq!(look(scratch.directory().as_fd()).unwrap(), Gate::Passed);
+    }
+
+    #[test]
+    fn a_report_becomes_the_failure_with_its_errno() {
+        let scratch = Scratch::new();
+        let init = init(
+            bind_gate(scratch.directory().as_fd()).unwrap(),
+            b"\x07\0\0\0\x02\0\0\0exec: \"/nope\"",
+        );
+        let failure = open(scratch.directory().as_fd()).unwrap_err();
+        init.join().unwrap();
+        assert_eq!(
+            failure.to_string(),
+            "exec: \"/nope\": no such file or directory"
+        );
+        assert_eq!(failure.code, Code::Exec);
+    }
+
+    #[test]
+    fn a_torn_report_is_still_a_failure() {
+        for report in [
+            &b"\x07"[..],
+            b"\x07\0\0\0\x02",
+            b"\x07\0\0\0\xff\xff\xff\xff\xff",
+        ] {
+            assert!(
+                failure_in(report)
+                    .to_string()
+                    .starts_with("cannot start the container (step")
+            );
+        }
+    }
+}
