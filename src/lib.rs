@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`config`] reads what was asked for; [`host`] knows what this machine can do;
 //! [`plan`] decides; [`execute`] acts. The rooms decide and act for one thing each: [`namespaces`],
-//! [`rootfs`], [`cgroups`], [`seccomp`], [`process`], [`hooks`]. [`state`] remembers, [`sys`] is the
+//! [`rootfs`], [`cgroups`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers, [`sys`] is the
 //! fence around the kernel, [`cli`] the command line over it all.
 
 pub mod config;

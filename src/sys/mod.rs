@@ -4,12 +4,18 @@
 //! else: none of them allocates, locks or panics. Arguments are C strings and raw descriptors, so
 //! that a caller in the child need not own anything.
 
+pub mod descriptor;
 mod errno;
 pub mod fs;
 pub mod mount;
 pub mod namespace;
 mod pidfd;
+pub mod poll;
 pub mod process;
+pub mod pty;
+pub mod signal;
+pub mod socket;
+pub mod spawn;
 
 pub use errno::Errno;
 pub use pidfd::Pidfd;

@@ -474,6 +474,35 @@ pub fn wait_pidfd(pidfd: RawFd) -> Result<i32> {
     })
 }
 
+/// A child that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Process id.
+    pub pid: i32,
+    /// Its exit status, or 128 + the signal that killed it.
+    pub status: i32,
+}
+
+/// Takes the status of any child that has ended: waitid(P_ALL, WNOHANG). None: all others still run,
+/// or there are none.
+pub fn reap() -> Result<Option<Ended>> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::__WALL;
+    // SAFETY: the kernel fills one siginfo_t, or leaves its pid at zero.
+    match check(unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) }) {
+        Err(Errno(libc::ECHILD)) => return Ok(None),
+        Err(errno) => return Err(errno),
+        Ok(_) => {}
+    }
+    // SAFETY: zeroed before; the pid and the status belong to SIGCHLD, which is all waitid reports.
+    let (pid, code, status) = unsafe {
+        let info = info.assume_init();
+        (info.si_pid(), info.si_code, info.si_status())
+    };
+    let status = if code == libc::CLD_EXITED { status } else { 128 + status };
+    Ok((pid != 0).then_some(Ended { pid, status }))
+}
+
 /// clone3(2): start in the cgroup given. libc's constant overflows.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 

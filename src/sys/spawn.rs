@@ -1,0 +1,240 @@
+//! A program started in a child: the whole stretch between clone3(2) and execve(2) as one call.
+//!
+//! Nothing here allocates, so Init may start a program as the runtime does. The child tells over a
+//! close-on-exec pipe why it could not execute; end of file means that it did.
+
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+use super::descriptor::{self, dup_onto};
+use super::poll::{Deadline, Watch, wait, wait_readable};
+use super::process::{self, CStringArray, Clone3, Cloned};
+use super::{Errno, Result, fs, namespace, signal};
+
+/// Namespaces of another process, all joined by its pidfd.
+#[derive(Clone, Copy, Debug)]
+pub struct Join {
+    /// The other process.
+    pub pidfd: RawFd,
+    /// CLONE_NEW* flags.
+    pub namespaces: i32,
+}
+
+/// A program with all it needs. Descriptors are above 2.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// Absolute path; no search.
+    pub path: &'a CStr,
+    /// argv.
+    pub args: &'a CStringArray,
+    /// environ, whole.
+    pub env: &'a CStringArray,
+    /// Working directory, resolved after joining.
+    pub cwd: &'a CStr,
+    /// Becomes standard input.
+    pub stdin: RawFd,
+    /// Becomes standard output and standard error.
+    pub output: RawFd,
+    /// Namespaces to join first.
+    pub join: Option<Join>,
+    /// Directory of the cgroup v2 to start in.
+    pub cgroup: Option<RawFd>,
+}
+
+/// A child that has executed its program. It leads a session and process group of its own, and dies
+/// with the thread that started it.
+#[derive(Clone, Copy, Debug)]
+pub struct Child {
+    /// In the caller's pid namespace.
+    pub pid: i32,
+    /// The caller's to close.
+    pub pidfd: RawFd,
+}
+
+/// Which step of the start failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// clone3, or the pipe to the child.
+    Clone,
+    /// Joining the namespaces.
+    Join,
+    /// Signals, session, standard streams.
+    Prepare,
+    /// Entering the working directory.
+    Chdir,
+    /// Executing the program.
+    Exec,
+}
+
+/// Why a program was not started. No child is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpawnError {
+    /// Where.
+    pub stage: Stage,
+    /// Why; ETIMEDOUT when the deadline passed before the program was executed.
+    pub errno: Errno,
+}
+
+/// The result of a start.
+pub type Spawned<T> = std::result::Result<T, SpawnError>;
+
+/// Starts a program; returns when it is executed.
+pub fn spawn(program: &Program<'_>, deadline: Deadline) -> Spawned<Child> {
+    let at_clone = |errno| SpawnError {
+        stage: Stage::Clone,
+        errno,
+    };
+    let report = descriptor::pipe().map_err(at_clone)?;
+    let child = clone_into_pid_namespace(program, report);
+    fs::close(report.write);
+    let child = child.inspect_err(|_| fs::close(report.read))?;
+    let verdict = read_verdict(report.read, deadline);
+    fs::close(report.read);
+    match verdict {
+        None => Ok(child),
+        Some(error) => {
+            kill_and_reap(child).map_err(at_clone)?;
+            Err(error)
+        }
+    }
+}
+
+/// Kills a child and takes its status. ESRCH: it has ended already, which is as good.
+fn kill_and_reap(child: Child) -> Result<()> {
+    match process::pidfd_send_signal(child.pidfd, libc::SIGKILL) {
+        Ok(()) | Err(Errno(libc::ESRCH)) => {}
+        Err(errno) => return Err(errno),
+    }
+    let reaped = process::wait_pidfd(child.pidfd);
+    fs::close(child.pidfd);
+    reaped.map(drop)
+}
+
+/// A pid namespace is joined by the parent, for its children: one who joins does not move himself.
+/// It goes back to its own afterwards, by its own pidfd, which needs no /proc.
+fn clone_into_pid_namespace(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<Child> {
+    let at_join = |errno| SpawnError {
+        stage: Stage::Join,
+        errno,
+    };
+    let Some(join) = program
+        .join
+        .filter(|join| join.namespaces & libc::CLONE_NEWPID != 0)
+    else {
+        return clone(program, report);
+    };
+    let home = process::pidfd_open(process::getpid()).map_err(at_join)?;
+    let child = namespace::setns(join.pidfd, libc::CLONE_NEWPID)
+        .map_err(at_join)
+        .and_then(|()| clone(program, report));
+    let returned = namespace::setns(home, libc::CLONE_NEWPID);
+    fs::close(home);
+    match (child, returned) {
+        (child, Ok(())) => child,
+        (Err(error), Err(_)) => Err(error),
+        (Ok(child), Err(errno)) => {
+            kill_and_reap(child).map_err(at_join)?;
+            Err(at_join(errno))
+        }
+    }
+}
+
+fn clone(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<Child> {
+    let request = Clone3 {
+        flags: 0,
+        cgroup: program.cgroup,
+    };
+    // SAFETY: the child runs `become_program` alone, which calls the kernel and nothing else, and
+    // never returns.
+    match unsafe { process::clone3(request) } {
+        Err(errno) => Err(SpawnError {
+            stage: Stage::Clone,
+            errno,
+        }),
+        Ok(Cloned::Parent { pid, pidfd }) => Ok(Child { pid, pidfd }),
+        Ok(Cloned::Child) => become_program(program, report),
+    }
+}
+
+fn become_program(program: &Program<'_>, report: descriptor::Pipe) -> ! {
+    let error = match prepare(program, report) {
+        Err(error) => error,
+        Ok(()) => {
+            let errno = process::execve(program.path, program.args, program.env);
+            SpawnError {
+                stage: Stage::Exec,
+                errno,
+            }
+        }
+    };
+    let mut words = [0; 8];
+    words[0] = error.stage as u8;
+    words[4..].copy_from_slice(&error.errno.0.to_ne_bytes());
+    match descriptor::write_all(report.write, &words) {
+        Ok(()) => process::exit_now(127),
+        // The parent is gone, and with it whoever could be told.
+        Err(_) => process::exit_now(126),
+    }
+}
+
+fn prepare(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<()> {
+    let at = |stage| move |errno| SpawnError { stage, errno };
+    signal::reset_all().map_err(at(Stage::Prepare))?;
+    if let Some(join) = program.join {
+        let others = join.namespaces & !libc::CLONE_NEWPID;
+        if others != 0 {
+            namespace::setns(join.pidfd, others).map_err(at(Stage::Join))?;
+        }
+    }
+    // After joining: a change of user namespace takes the death signal away.
+    die_with_parent(report).map_err(at(Stage::Prepare))?;
+    process::setsid().map_err(at(Stage::Prepare))?;
+    fs::chdir(program.cwd).map_err(at(Stage::Chdir))?;
+    set_up_streams(program).map_err(at(Stage::Prepare))
+}
+
+/// The signal is lost when the parent died before it was asked for: then nobody reads the report.
+fn die_with_parent(report: descriptor::Pipe) -> Result<()> {
+    process::set_parent_death_signal(libc::SIGKILL)?;
+    fs::close(report.read);
+    let mut watch = [Watch::end(report.write)];
+    match wait(&mut watch, Deadline::after(std::time::Duration::ZERO))? {
+        0 => Ok(()),
+        _ => process::exit_now(127),
+    }
+}
+
+fn set_up_streams(program: &Program<'_>) -> Result<()> {
+    dup_onto(program.stdin, libc::STDIN_FILENO)?;
+    dup_onto(program.output, libc::STDOUT_FILENO)?;
+    dup_onto(program.output, libc::STDERR_FILENO)?;
+    fs::close_at_exec_from(3)
+}
+
+/// What the child wrote before it ended, or none when exec closed the pipe.
+fn read_verdict(report: RawFd, deadline: Deadline) -> Option<SpawnError> {
+    let mut words = [0; 8];
+    let read = wait_readable(report, deadline).and_then(|()| fs::read(report, &mut words));
+    match read {
+        Ok(0) => None,
+        Ok(_) => {
+            let [_, _, _, _, a, b, c, d] = words;
+            Some(SpawnError {
+                stage: stage(words[0]),
+                errno: Errno(i32::from_ne_bytes([a, b, c, d])),
+            })
+        }
+        Err(errno) => Some(SpawnError {
+            stage: Stage::Exec,
+            errno,
+        }),
+    }
+}
+
+fn stage(word: u8) -> Stage {
+    [Stage::Clone, Stage::Join, Stage::Prepare, Stage::Chdir]
+        .into_iter()
+        .find(|stage| *stage as u8 == word)
+        .unwrap_or(Stage::Exec)
+}
