@@ -7,7 +7,9 @@
 
 pub mod config;
 pub mod error;
+pub mod process;
 pub mod state;
+pub mod supervise;
 pub mod sys;
 
 pub use error::{Failure, Result};

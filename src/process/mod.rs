@@ -1,0 +1,5 @@
+//! The program of the container: what it is given before it is executed.
+//!
+//! [`terminal`] is where it reads and writes.
+
+pub mod terminal;
