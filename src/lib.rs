@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod error;
+pub mod hooks;
 pub mod process;
 pub mod state;
 pub mod supervise;

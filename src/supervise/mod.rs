@@ -78,7 +78,7 @@ pub fn supervise(supervised: Supervised<'_>, signals: &Signals) -> Result<u8> {
         if let Some(proxy) = &mut proxy {
             proxy.turn(&watches[2..]);
         }
-        while let Some(signal) = signals.next()? {
+        while let Some(signal) = signals.next().act(|| "cannot read signals")? {
             match signal {
                 libc::SIGCHLD | libc::SIGURG => {}
                 libc::SIGWINCH => proxy.iter().for_each(Proxy::resize),
@@ -125,7 +125,7 @@ fn status_of(pid: i32) -> Result<Option<u8>> {
 }
 
 /// Whether a signal asks a program to end.
-fn is_request_to_end(signal: i32) -> bool {
+pub(crate) fn is_request_to_end(signal: i32) -> bool {
     [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT].contains(&signal)
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::error::{Act, Result};
+use crate::sys;
 use crate::sys::signal::{self, SignalSet};
 
 /// Every signal of this process, blocked from the making of this value to its end.
@@ -26,10 +27,10 @@ impl Signals {
     }
 
     /// The next signal that somebody else sent, or none.
-    pub fn next(&self) -> Result<Option<i32>> {
+    pub fn next(&self) -> sys::Result<Option<i32>> {
         let me = std::process::id();
         loop {
-            let received = signal::next(self.fd.as_raw_fd()).act(|| "cannot read signals")?;
+            let received = signal::next(self.fd.as_raw_fd())?;
             match received {
                 Some(received) if received.sender == me => {}
                 received => return Ok(received.map(|received| received.signal)),

@@ -106,7 +106,7 @@ impl Proxy {
             ];
             wait(&mut watches, Deadline::NEVER)
                 .act(|| "cannot write the output of the container")?;
-            while let Some(signal) = signals.next()? {
+            while let Some(signal) = signals.next().act(|| "cannot read signals")? {
                 if is_request_to_end(signal) {
                     return Ok(());
                 }

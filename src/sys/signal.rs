@@ -81,6 +81,20 @@ pub fn reset_all() -> Result<()> {
     Ok(())
 }
 
+/// kill(2) of a whole process group, by its leader, who must not be reaped yet. ESRCH, everybody has
+/// ended, is success.
+pub fn send_to_group(leader: i32, signal: i32) -> Result<()> {
+    // 1 and 0 would mean everybody and ourselves.
+    if leader <= 1 {
+        return Err(Errno(libc::EINVAL));
+    }
+    // SAFETY: integers only.
+    match check(unsafe { libc::kill(-leader, signal) }) {
+        Ok(_) | Err(Errno(libc::ESRCH)) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// signalfd(2), O_CLOEXEC and O_NONBLOCK, for signals that are blocked.
 pub fn signalfd(signals: SignalSet) -> Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;

@@ -1,0 +1,159 @@
+//! A hook as the kernel wants it. Pure.
+
+use std::ffi::{CStr, CString};
+use std::time::Duration;
+
+use crate::config::Hook;
+use crate::error::{Failure, Field, Result};
+use crate::sys::process::CStringArray;
+
+/// The six points, by their property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Deprecated; right before createRuntime.
+    Prestart,
+    /// Runtime's namespaces, before pivot_root.
+    CreateRuntime,
+    /// Container's namespaces, before pivot_root.
+    CreateContainer,
+    /// Container's namespaces, before exec.
+    StartContainer,
+    /// Runtime's namespaces, after exec.
+    Poststart,
+    /// Runtime's namespaces, after delete.
+    Poststop,
+}
+
+impl Kind {
+    /// The property of config.json.
+    pub const fn property(self) -> &'static str {
+        match self {
+            Self::Prestart => "hooks.prestart",
+            Self::CreateRuntime => "hooks.createRuntime",
+            Self::CreateContainer => "hooks.createContainer",
+            Self::StartContainer => "hooks.startContainer",
+            Self::Poststart => "hooks.poststart",
+            Self::Poststop => "hooks.poststop",
+        }
+    }
+}
+
+/// A hook ready to be executed: all memory that it needs is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreparedHook {
+    /// `hooks.createRuntime[0]`.
+    pub field: Field,
+    /// Absolute.
+    pub path: CString,
+    /// argv; the path alone if the property has none.
+    pub args: CStringArray,
+    /// environ, whole.
+    pub env: CStringArray,
+    /// Working directory.
+    pub cwd: CString,
+    /// None: as long as it takes.
+    pub timeout: Option<Duration>,
+}
+
+/// The hooks of one point, in the order of the file, which is the order in which they run.
+pub fn prepare_all(hooks: &[Hook], kind: Kind, cwd: &CStr) -> Result<Vec<PreparedHook>> {
+    hooks
+        .iter()
+        .enumerate()
+        .map(|(index, hook)| prepare(hook, kind, index, cwd))
+        .collect()
+}
+
+/// One hook. `cwd` is the bundle, `/` for those that run in the container's root.
+///
+/// Errors name the property: a path that is not absolute, a timeout that is not above 0, a NUL byte.
+pub fn prepare(hook: &Hook, kind: Kind, index: usize, cwd: &CStr) -> Result<PreparedHook> {
+    let field = || Field::index(kind.property(), index);
+    if !hook.path.starts_with('/') {
+        let text = format!("hook path {:?} is not absolute", hook.path);
+        return Err(Failure::config(field().leaf("path"), text));
+    }
+    let timeout = match hook.timeout.map(u64::try_from) {
+        None => None,
+        Some(Ok(seconds @ 1..)) => Some(Duration::from_secs(seconds)),
+        Some(_) => {
+            let text = "a timeout is at least 1 second";
+            return Err(Failure::config(field().leaf("timeout"), text));
+        }
+    };
+    let path = c_string(&hook.path).map_err(|failure| failure.at(field().leaf("path")))?;
+    let args = match hook.args.as_slice() {
+        [] => vec![path.clone()],
+        args => c_strings(args).map_err(|failure| failure.at(field().leaf("args")))?,
+    };
+    let env = c_strings(&hook.env).map_err(|failure| failure.at(field().leaf("env")))?;
+    Ok(PreparedHook {
+        field: field(),
+        path,
+        args: CStringArray::new(args),
+        env: CStringArray::new(env),
+        cwd: cwd.to_owned(),
+        timeout,
+    })
+}
+
+fn c_strings(strings: &[String]) -> Result<Vec<CString>> {
+    strings.iter().map(|string| c_string(string)).collect()
+}
+
+fn c_string(string: &str) -> Result<CString> {
+    CString::new(string)
+        .map_err(|_| Failure::config(Field::default(), format!("{string:?} contains a NUL byte")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(path: &str) -> Hook {
+        Hook {
+            path: path.to_owned(),
+            ..Hook::default()
+        }
+    }
+
+    fn error_of(hook: &Hook) -> String {
+        prepare(hook, Kind::CreateRuntime, 1, c"/bundle")
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn a_hook_without_args_is_called_by_its_path() {
+        let prepared = prepare(&hook("/bin/hook"), Kind::Poststop, 0, c"/bundle").unwrap();
+        assert_eq!(prepared.args.strings(), [c"/bin/hook".to_owned()]);
+        assert!(prepared.env.strings().is_empty());
+        assert_eq!(prepared.timeout, None);
+    }
+
+    #[test]
+    fn bad_hooks_name_their_property() {
+        assert_eq!(
+            error_of(&hook("bin")),
+            r#"hooks.createRuntime[1].path: hook path "bin" is not absolute"#
+        );
+        for timeout in [0, -1, i64::MIN] {
+            let hook = Hook {
+                timeout: Some(timeout),
+                ..hook("/x")
+            };
+            assert_eq!(
+                error_of(&hook),
+                "hooks.createRuntime[1].timeout: a timeout is at least 1 second"
+            );
+        }
+        let nul = Hook {
+            env: vec!["A=\0".to_owned()],
+            ..hook("/x")
+        };
+        assert_eq!(
+            error_of(&nul),
+            r#"hooks.createRuntime[1].env: "A=\0" contains a NUL byte"#
+        );
+    }
+}

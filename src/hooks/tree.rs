@@ -1,0 +1,125 @@
+//! The end of a hook and of everything that it started.
+//!
+//! A cgroup of its own would hold them all, and is used where there is one. Without it there are
+//! two threads to pull: the session, which all share that did not make one of their own, and the
+//! chain of parents, which breaks when a parent dies. So everything is stopped before anything is
+//! killed: what is stopped neither forks nor dies. A daemon that has made its own session and whose
+//! parents had ended before the timeout is not found; it is what its author wanted it to be.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use crate::sys::spawn::Child;
+use crate::sys::{Errno, Pidfd, Result, fs, signal};
+
+/// Every round stops what the last one missed. A tree that still grows is a fork bomb; it is killed
+/// as far as it is known.
+const ROUNDS: usize = 50;
+
+/// Kills the hook and what it started. The hook itself stays to be reaped.
+pub(super) fn kill(hook: Child, cgroup: Option<BorrowedFd<'_>>) -> Result<()> {
+    if let Some(cgroup) = cgroup {
+        return kill_cgroup(cgroup);
+    }
+    signal::send_to_group(hook.pid, libc::SIGSTOP)?;
+    let mut tree = vec![hook.pid];
+    let mut held = Vec::new();
+    for _ in 0..ROUNDS {
+        let found = descendants(&tree);
+        if found.is_empty() {
+            break;
+        }
+        for process in found {
+            tree.push(process.pid);
+            held.extend(stop(process));
+        }
+    }
+    for process in &held {
+        send(process, libc::SIGKILL)?;
+    }
+    signal::send_to_group(hook.pid, libc::SIGKILL)
+}
+
+fn kill_cgroup(cgroup: BorrowedFd<'_>) -> Result<()> {
+    let file = fs::openat(cgroup.as_raw_fd(), c"cgroup.kill", libc::O_WRONLY, 0)?;
+    let killed = fs::write(file, b"1");
+    fs::close(file);
+    killed
+}
+
+/// A line of /proc/PID/stat, the part needed here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    session: i32,
+}
+
+/// Processes that belong to the tree, `tree[0]` being its session, and are not in it yet. Without
+/// /proc there are none to be found, and the process group is all that is killed.
+fn descendants(tree: &[i32]) -> Vec<Process> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| !tree.contains(pid))
+        .filter_map(look)
+        .filter(|process| tree.contains(&process.parent) || tree.first() == Some(&process.session))
+        .collect()
+}
+
+/// None: it has gone.
+fn look(pid: i32) -> Option<Process> {
+    parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// `pid (name) state parent group session …`; the name may contain anything, `)` included.
+fn parse(stat: &str) -> Option<Process> {
+    let pid = stat.split(' ').next()?.parse().ok()?;
+    let mut rest = stat.rsplit_once(") ")?.1.split(' ').skip(1);
+    let parent = rest.next()?.parse().ok()?;
+    let session = rest.nth(1)?.parse().ok()?;
+    Some(Process {
+        pid,
+        parent,
+        session,
+    })
+}
+
+/// Holds the process by a pidfd and stops it, if the number still means the same process.
+fn stop(process: Process) -> Option<Pidfd> {
+    let pidfd = Pidfd::open(process.pid).ok()?;
+    if look(process.pid) != Some(process) {
+        return None;
+    }
+    // One that has ended in between needs no stopping.
+    pidfd.signal(libc::SIGSTOP).ok();
+    Some(pidfd)
+}
+
+fn send(process: &Pidfd, signal: i32) -> Result<()> {
+    match process.signal(signal) {
+        Err(Errno(libc::ESRCH)) => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_look_like_the_end_of_a_name() {
+        let process = parse("42 (a) S 1 ) b) S 7 8 9 0 -1").unwrap();
+        assert_eq!(
+            process,
+            Process {
+                pid: 42,
+                parent: 7,
+                session: 9
+            }
+        );
+        assert_eq!(parse("42 (a"), None);
+    }
+}
