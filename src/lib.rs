@@ -5,7 +5,9 @@
 //! [`rootfs`], [`cgroups`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers, [`sys`] is the
 //! fence around the kernel, [`cli`] the command line over it all.
 
+pub mod cli;
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod hooks;
 pub mod process;

@@ -104,9 +104,10 @@ impl Container {
         ))
     }
 
-    /// Takes the id, for `create`: makes the directory, locks it, writes the record, which must be
-    /// at [`Stage::Creating`], and freezes the configuration. Nothing else may have happened before.
-    pub fn create(root: &Root, id: &Id, record: Record, config: &[u8]) -> Result<(Self, Lock)> {
+    /// Takes the id, for `create`: makes the directory and locks it. The record, at
+    /// [`Stage::Creating`], must be the next thing to be written; until then, nothing else may
+    /// happen, and a directory without a record blocks nobody.
+    pub fn reserve(root: &Root, id: &Id) -> Result<(Self, Lock)> {
         root.make()?;
         let parent = open_directory(root)?;
         let taken = || {
@@ -124,28 +125,32 @@ impl Container {
         }
         let directory = open_at(parent.as_fd(), id.as_str(), OFlag::O_DIRECTORY)
             .act(|| format!("cannot open the directory of {id}"))?;
-        // A directory that holds nothing is what a `create` killed at its first step leaves: its id
+        // A directory without a record is what a `create` killed at its first step leaves: its id
         // is free. One that is locked belongs to a `create` that is at work.
         let lock = try_lock(&directory)?.ok_or_else(taken)?;
         if exists(directory.as_fd(), RECORD)? || !is_linked(&parent, &directory, id)? {
             return Err(taken());
         }
-        let mut container = Self {
-            id: id.clone(),
-            directory,
-            root: parent,
-            record: Record::default(),
-        };
-        // Both files stand, or the id was not taken. The configuration is first: whoever finds a
-        // record finds it too.
-        let written = container
-            .write_file(CONFIG, config)
-            .and_then(|()| container.write(record));
-        if let Err(failure) = written {
-            destroy::forget(&container.root, &container.directory, id)?;
-            return Err(failure);
-        }
-        Ok((container, lock))
+        Ok((
+            Self {
+                id: id.clone(),
+                directory,
+                root: parent,
+                record: Record::default(),
+            },
+            lock,
+        ))
+    }
+
+    /// Keeps the configuration as it was read. Before the first [`Self::write`], so that whoever
+    /// finds a record finds it too.
+    pub fn freeze(&self, config: &[u8]) -> Result<()> {
+        self.write_file(CONFIG, config)
+    }
+
+    /// Gives the id back: the directory goes, nothing else is undone.
+    pub fn forget(&self) -> Result<()> {
+        destroy::forget(&self.root, &self.directory, &self.id)
     }
 
     fn directories(root: &Root, id: &Id) -> Result<(OwnedFd, OwnedFd)> {
@@ -177,14 +182,6 @@ impl Container {
     /// The container's directory; child code may inherit the number, never the lock.
     pub fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
-    }
-
-    pub(super) fn root_directory(&self) -> &OwnedFd {
-        &self.root
-    }
-
-    pub(super) fn directory_fd(&self) -> &OwnedFd {
-        &self.directory
     }
 
     /// Replaces the record: the old one stands until the new one is on the disk.
@@ -470,6 +467,14 @@ pub(crate) mod tests {
         }
     }
 
+    /// The first steps of `create`.
+    pub(crate) fn create(root: &Root, record: Record) -> Result<(Container, Lock)> {
+        let (mut container, lock) = Container::reserve(root, &id())?;
+        container.freeze(b"{}")?;
+        container.write(record)?;
+        Ok((container, lock))
+    }
+
     fn id() -> Id {
         Id::parse("x").unwrap()
     }
@@ -486,7 +491,7 @@ pub(crate) mod tests {
     #[test]
     fn what_create_wrote_is_what_open_reads() {
         let scratch = Scratch::new();
-        let (created, lock) = Container::create(&scratch.root(), &id(), record(), b"{}").unwrap();
+        let (created, lock) = create(&scratch.root(), record()).unwrap();
         drop(lock);
         let opened = Container::open(&scratch.root(), &id()).unwrap();
         assert_eq!(opened.record(), created.record());
@@ -496,13 +501,8 @@ pub(crate) mod tests {
     #[test]
     fn an_id_is_taken_once() {
         let scratch = Scratch::new();
-        let (_container, lock) =
-            Container::create(&scratch.root(), &id(), record(), b"{}").unwrap();
-        let again = || {
-            Container::create(&scratch.root(), &id(), record(), b"{}")
-                .unwrap_err()
-                .to_string()
-        };
+        let (_container, lock) = create(&scratch.root(), record()).unwrap();
+        let again = || create(&scratch.root(), record()).unwrap_err().to_string();
         assert!(again().starts_with("container with given ID already exists"));
         drop(lock);
         assert!(again().starts_with("container with given ID already exists"));
@@ -519,7 +519,7 @@ pub(crate) mod tests {
                 .to_string(),
             "container does not exist"
         );
-        assert!(Container::create(&scratch.root(), &id(), record(), b"{}").is_ok());
+        assert!(create(&scratch.root(), record()).is_ok());
     }
 
     #[test]
@@ -538,8 +538,7 @@ pub(crate) mod tests {
     #[test]
     fn a_record_at_creating_is_creating_only_while_its_create_lives() {
         let scratch = Scratch::new();
-        let (_container, lock) =
-            Container::create(&scratch.root(), &id(), record(), b"{}").unwrap();
+        let (_container, lock) = create(&scratch.root(), record()).unwrap();
         let other = Container::open(&scratch.root(), &id()).unwrap();
         assert_eq!(other.status().unwrap(), Status::Creating);
         drop(lock);
@@ -549,8 +548,7 @@ pub(crate) mod tests {
     #[test]
     fn status_follows_the_process_and_the_gate() {
         let scratch = Scratch::new();
-        let (mut container, _lock) =
-            Container::create(&scratch.root(), &id(), record(), b"{}").unwrap();
+        let (mut container, _lock) = create(&scratch.root(), record()).unwrap();
         let pid = libc::pid_t::try_from(std::process::id()).unwrap();
         let start_time = identity::start_time(pid).unwrap().unwrap();
         let living = Record {

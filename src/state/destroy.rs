@@ -77,11 +77,7 @@ pub fn remove(container: &Container) -> Result<()> {
     let hooks = run_poststop_hooks(record);
     // A poststop hook that fails is told, but the container is gone all the same (runtime.md,
     // lifecycle step 13).
-    forget(
-        container.root_directory(),
-        container.directory_fd(),
-        container.id(),
-    )?;
+    container.forget()?;
     hooks
 }
 
@@ -261,7 +257,7 @@ mod tests {
     }
 
     fn create(scratch: &Scratch, record: Record) {
-        drop(Container::create(&scratch.root(), &id(), record, b"{}").unwrap());
+        drop(super::super::container::tests::create(&scratch.root(), record).unwrap());
     }
 
     fn is_there(scratch: &Scratch) -> bool {

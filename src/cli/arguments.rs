@@ -1,0 +1,336 @@
+//! From what was typed to what clap accepts: the habits of Go's flag parsers, in one place.
+//!
+//! The definition of the command says which flags exist and which of them take a value. With that,
+//! the words are read once, the way runc reads them, and written anew in the one form that needs no
+//! interpretation: `--flag`, `--flag=value`, `--`, words. What clap then refuses can only be a value.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::FlagsEnd;
+use crate::error::{Code, Failure, Result};
+
+/// What was typed after the program's or the command's name.
+#[derive(Debug)]
+pub struct Typed {
+    /// As the shell made them.
+    pub words: Vec<String>,
+    /// Where flags may stand.
+    pub flags_end: FlagsEnd,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub enum Parsed {
+    /// Help was asked for; the definition can render it.
+    Help(Box<Command>),
+    /// Values by flag, and all words that are not flags.
+    Matches(ArgMatches, Vec<String>),
+}
+
+/// Parses by a definition.
+pub fn parse(definition: Command, typed: Typed) -> Result<Parsed> {
+    let Some(canonical) = canonical(&definition, typed)? else {
+        return Ok(Parsed::Help(Box::new(definition)));
+    };
+    let Canonical { flags, words } = canonical;
+    // A definition without positionals leaves the words to its caller.
+    let takes_words = definition.get_positionals().next().is_some();
+    let definition = definition.no_binary_name(true).ignore_errors(false);
+    let separator = takes_words.then(|| "--".to_owned());
+    let positionals = if takes_words { words.as_slice() } else { &[] };
+    let arguments = flags
+        .into_iter()
+        .chain(separator)
+        .chain(positionals.iter().cloned());
+    // Words are counted by the caller, in runc's sentences, so a missing one is no error here.
+    let mut definition = definition.mut_args(|arg| {
+        if arg.is_positional() {
+            arg.required(false)
+        } else {
+            arg
+        }
+    });
+    let matches = definition
+        .try_get_matches_from_mut(arguments)
+        .map_err(failure)?;
+    Ok(Parsed::Matches(matches, words))
+}
+
+/// clap's complaint about a value, in one line.
+pub fn failure(error: clap::Error) -> Failure {
+    let text = error.to_string();
+    let line = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    Failure::new(Code::Usage, line)
+}
+
+#[derive(Debug, PartialEq)]
+struct Canonical {
+    flags: Vec<String>,
+    words: Vec<String>,
+}
+
+/// None if help was asked for.
+fn canonical(definition: &Command, typed: Typed) -> Result<Option<Canonical>> {
+    let (mut flags, mut words) = (Vec::new(), Vec::new());
+    let mut rest = typed.words.into_iter();
+    while let Some(word) = rest.next() {
+        if word == "--" {
+            words.extend(rest);
+            break;
+        }
+        let Some((name, value)) = split(&word) else {
+            words.push(word);
+            if typed.flags_end == FlagsEnd::AtFirstWord {
+                words.extend(rest);
+                break;
+            }
+            continue;
+        };
+        if matches!(name, "h" | "help") {
+            return Ok(None);
+        }
+        let flag = find(definition, name).ok_or_else(|| undefined(name))?;
+        let long = flag.get_long().unwrap_or(name);
+        if flag.get_action().takes_values() {
+            // The next word is the value whatever it looks like: `--memory -1`.
+            let value = value
+                .map(str::to_owned)
+                .or_else(|| rest.next())
+                .ok_or_else(|| missing(name))?;
+            flags.push(format!("--{long}={value}"));
+        } else if value.map_or(Ok(true), |value| boolean(name, value))? {
+            flags.push(format!("--{long}"));
+        }
+    }
+    Ok(Some(Canonical { flags, words }))
+}
+
+/// `-name`, `--name`, `-name=value`, `--name=value`; None for a word, and for `-`, which means stdin.
+fn split(word: &str) -> Option<(&str, Option<&str>)> {
+    let body = word.strip_prefix("--").or_else(|| word.strip_prefix('-'))?;
+    if body.is_empty() {
+        return None;
+    }
+    Some(
+        body.split_once('=')
+            .map_or((body, None), |(name, value)| (name, Some(value))),
+    )
+}
+
+/// One dash or two make no difference: `-bundle`, `--b`.
+fn find<'a>(definition: &'a Command, name: &str) -> Option<&'a Arg> {
+    let mut letters = name.chars();
+    let letter = letters.next().filter(|_| letters.next().is_none());
+    definition.get_arguments().find(|arg| {
+        arg.get_long() == Some(name)
+            || (letter.is_some() && arg.get_short() == letter)
+            || arg
+                .get_all_aliases()
+                .is_some_and(|aliases| aliases.contains(&name))
+    })
+}
+
+/// strconv.ParseBool.
+fn boolean(name: &str, value: &str) -> Result<bool> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(Failure::new(
+            Code::Usage,
+            format!("invalid value {value:?} for flag -{name}: not true or false"),
+        )),
+    }
+}
+
+/// podman looks for these words when it asks whether `restore` knows a flag.
+fn missing(name: &str) -> Failure {
+    Failure::new(
+        Code::Usage,
+        format!("flag needs an argument: {}", dashed(name)),
+    )
+}
+
+fn undefined(name: &str) -> Failure {
+    Failure::new(
+        Code::Usage,
+        format!("flag provided but not defined: {}", dashed(name)),
+    )
+}
+
+fn dashed(name: &str) -> String {
+    format!(
+        "{}{name}",
+        if name.chars().count() == 1 { "-" } else { "--" }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ArgAction;
+
+    use super::*;
+
+    fn definition() -> Command {
+        Command::new("test")
+            .arg(Arg::new("bundle").short('b').long("bundle"))
+            .arg(
+                Arg::new("env")
+                    .short('e')
+                    .long("env")
+                    .action(ArgAction::Append),
+            )
+            .arg(
+                Arg::new("keep")
+                    .short('k')
+                    .long("keep")
+                    .action(ArgAction::SetTrue),
+            )
+            .arg(
+                Arg::new("memory")
+                    .long("memory")
+                    .value_parser(clap::value_parser!(i64)),
+            )
+            .arg(Arg::new("words").num_args(0..))
+    }
+
+    fn typed(flags_end: FlagsEnd, words: &[&str]) -> Typed {
+        Typed {
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            flags_end,
+        }
+    }
+
+    fn read(flags_end: FlagsEnd, words: &[&str]) -> (String, String) {
+        let canonical = canonical(&definition(), typed(flags_end, words))
+            .unwrap()
+            .unwrap();
+        (canonical.flags.join(" "), canonical.words.join(" "))
+    }
+
+    #[test]
+    fn a_long_flag_takes_one_dash_or_two_and_an_equal_sign_or_none() {
+        for words in [
+            &["--bundle", "/b", "x"][..],
+            &["-bundle", "/b", "x"],
+            &["--bundle=/b", "x"],
+            &["-bundle=/b", "x"],
+            &["-b", "/b", "x"],
+            &["-b=/b", "x"],
+            &["--b=/b", "x"],
+            &["x", "--bundle", "/b"],
+        ] {
+            assert_eq!(
+                read(FlagsEnd::Anywhere, words),
+                ("--bundle=/b".into(), "x".into()),
+                "{words:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_boolean_may_say_true_or_false() {
+        assert_eq!(read(FlagsEnd::Anywhere, &["-keep=true", "x"]).0, "--keep");
+        assert_eq!(read(FlagsEnd::Anywhere, &["--keep=0", "x"]).0, "");
+        assert_eq!(
+            read(FlagsEnd::Anywhere, &["--keep", "false"]),
+            ("--keep".into(), "false".into())
+        );
+        assert!(
+            canonical(
+                &definition(),
+                typed(FlagsEnd::Anywhere, &["--keep=perhaps"])
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn flags_end_at_the_first_word_where_a_program_follows() {
+        let words = ["-k", "id", "ls", "-k", "--", "-l"];
+        assert_eq!(
+            read(FlagsEnd::AtFirstWord, &words),
+            ("--keep".into(), "id ls -k -- -l".into())
+        );
+        assert_eq!(
+            read(FlagsEnd::Anywhere, &["--", "-k"]),
+            (String::new(), "-k".into())
+        );
+        assert_eq!(
+            read(FlagsEnd::Anywhere, &["-"]),
+            (String::new(), "-".into())
+        );
+    }
+
+    #[test]
+    fn a_value_may_look_like_a_flag_and_commas_are_nothing_special() {
+        let Parsed::Matches(matches, _) = parse(
+            definition(),
+            typed(
+                FlagsEnd::Anywhere,
+                &["--memory", "-1", "-e", "A=a,b", "--env", "--b"],
+            ),
+        )
+        .unwrap() else {
+            panic!("no help was asked for");
+        };
+        assert_eq!(matches.get_one::<i64>("memory"), Some(&-1));
+        assert_eq!(
+            matches
+                .get_many::<String>("env")
+                .unwrap()
+                .collect::<Vec<_>>(),
+            ["A=a,b", "--b"]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_words_that_callers_look_for() {
+        for (words, text) in [
+            (&["--bundle"][..], "flag needs an argument: --bundle"),
+            (&["-b"], "flag needs an argument: -b"),
+            (
+                &["--colour", "x"],
+                "flag provided but not defined: --colour",
+            ),
+            (
+                &["--memory", "much"],
+                "invalid value 'much' for '--memory <memory>': invalid digit found in string",
+            ),
+        ] {
+            assert_eq!(
+                parse(definition(), typed(FlagsEnd::Anywhere, words))
+                    .unwrap_err()
+                    .to_string(),
+                text
+            );
+        }
+    }
+
+    #[test]
+    fn help_is_found_wherever_flags_are() {
+        for words in [
+            &["-h"][..],
+            &["--help"],
+            &["-help"],
+            &["x", "-h"],
+            &["-b", "/b", "--help"],
+        ] {
+            assert!(matches!(
+                parse(definition(), typed(FlagsEnd::Anywhere, words)).unwrap(),
+                Parsed::Help(_)
+            ));
+        }
+        assert_eq!(read(FlagsEnd::AtFirstWord, &["id", "-h"]).1, "id -h");
+        assert_eq!(read(FlagsEnd::Anywhere, &["-b", "-h"]).0, "--bundle=-h");
+    }
+
+    #[test]
+    fn a_missing_word_is_for_the_caller_to_count() {
+        let required = Command::new("test").arg(Arg::new("id").required(true));
+        assert!(parse(required, typed(FlagsEnd::Anywhere, &[])).is_ok());
+    }
+}

@@ -1,0 +1,34 @@
+//! `delete`: undo what `create` did.
+
+use clap::Args;
+
+use super::{Call, Subcommand, Words};
+use crate::error::Result;
+use crate::state::{Id, Thoroughness, destroy};
+
+/// Flags and words.
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// Kill the container if it runs; no error if it does not exist
+    #[arg(short, long)]
+    force: bool,
+    /// The container's id
+    #[arg(value_name = "ID", required = true)]
+    id: String,
+}
+
+impl Subcommand for Delete {
+    const NAME: &'static str = "delete";
+    const ABOUT: &'static str = "Remove a container that has stopped";
+    const WORDS: Words = Words::Exactly(1);
+
+    fn run(self, call: &Call) -> Result<u8> {
+        let thoroughness = if self.force {
+            Thoroughness::Force
+        } else {
+            Thoroughness::OnlyStopped
+        };
+        destroy(&call.root()?, &Id::parse(&self.id)?, thoroughness)?;
+        Ok(0)
+    }
+}

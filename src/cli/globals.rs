@@ -1,0 +1,181 @@
+//! The flags before the command, and what `--version` prints.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
+
+use super::arguments;
+use super::log::Format;
+use crate::error::{Code, Failure, Result};
+use crate::state::Program;
+
+/// The version of runc whose command line and messages are matched, for callers that look.
+const RUNC_VERSION: &str = "1.5.1";
+/// The version of the runtime specification.
+pub const SPEC_VERSION: &str = "1.3.0";
+
+/// The flags before the command.
+#[derive(Debug, Clone, Args)]
+pub struct Globals {
+    /// Tell every step on stderr or in the log
+    #[arg(long)]
+    pub debug: bool,
+    /// Append errors to this file, besides stderr
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Format of the log: text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: String,
+    /// Directory of the containers' state [default: /run/<program>, or below $XDG_RUNTIME_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Directory of named volumes [default: /var/lib/corten, or below $XDG_DATA_HOME]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Let systemd make cgroups; cgroupsPath is then slice:prefix:name
+    #[arg(long)]
+    systemd_cgroup: bool,
+    /// Who makes the container's cgroup
+    #[arg(long, value_name = "WHO", value_enum)]
+    cgroup_manager: Option<CgroupDriver>,
+    /// Ignore missing permissions on cgroups: true, false or auto
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    rootless: String,
+    /// Print the version
+    #[arg(long, short = 'v')]
+    pub version: bool,
+}
+
+/// Who makes the container's cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CgroupDriver {
+    /// Corten itself.
+    Cgroupfs,
+    /// systemd, by D-Bus.
+    Systemd,
+    /// Nobody: the container stays in the caller's.
+    Disabled,
+}
+
+/// Whether missing permissions on cgroups are ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rootless {
+    /// Ignored.
+    Yes,
+    /// An error.
+    No,
+    /// As the caller's privileges say.
+    Auto,
+}
+
+/// The definition that `--help` comes from.
+pub fn define(program: Program) -> Command {
+    let name = program.name();
+    super::with_help(Globals::augment_args(
+        Command::new(name).disable_version_flag(true),
+    ))
+    .about("An OCI container runtime that decides first and acts second")
+    .override_usage(format!("{name} [FLAGS] COMMAND [FLAGS] [WORDS]"))
+    .after_help(format!("{name} COMMAND --help says more about a command."))
+}
+
+impl Globals {
+    /// From what was parsed by [`define`].
+    pub fn read(matches: &ArgMatches) -> Result<Self> {
+        let globals = Self::from_arg_matches(matches).map_err(arguments::failure)?;
+        globals.rootless()?;
+        Ok(globals)
+    }
+
+    /// The format of the log; the sentence is runc's.
+    pub fn log_format(&self) -> Result<Format> {
+        match self.log_format.as_str() {
+            "text" => Ok(Format::Text),
+            "json" => Ok(Format::Json),
+            other => Err(Failure::new(
+                Code::Usage,
+                format!("invalid log-format: {other}"),
+            )),
+        }
+    }
+
+    /// `--cgroup-manager`, else `--systemd-cgroup`.
+    pub fn cgroup_driver(&self) -> CgroupDriver {
+        match (self.cgroup_manager, self.systemd_cgroup) {
+            (Some(driver), _) => driver,
+            (None, true) => CgroupDriver::Systemd,
+            (None, false) => CgroupDriver::Cgroupfs,
+        }
+    }
+
+    /// `--rootless`.
+    pub fn rootless(&self) -> Result<Rootless> {
+        match self.rootless.as_str() {
+            "auto" => Ok(Rootless::Auto),
+            "true" | "1" | "t" => Ok(Rootless::Yes),
+            "false" | "0" | "f" => Ok(Rootless::No),
+            other => Err(Failure::new(
+                Code::Usage,
+                format!("invalid value {other:?} for --rootless"),
+            )
+            .because("not true, false or auto")),
+        }
+    }
+
+    /// `--data`, or where a program's lasting data belongs: hier(7), the XDG base directories.
+    pub fn data(&self) -> Result<PathBuf> {
+        if let Some(directory) = &self.data {
+            return super::absolute(directory);
+        }
+        if nix::unistd::geteuid().is_root() {
+            return Ok(PathBuf::from("/var/lib/corten"));
+        }
+        let variable = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        variable("XDG_DATA_HOME")
+            .or_else(|| Some(variable("HOME")?.join(".local/share")))
+            .map(|directory| directory.join("corten"))
+            .ok_or_else(|| {
+                Failure::new(Code::Usage, "--data: no directory")
+                    .because("neither $XDG_DATA_HOME nor $HOME is set")
+            })
+    }
+}
+
+/// go-runc wants line 1 to begin `runc version `; moby takes the last line that holds the word
+/// `version`, so no other line may.
+pub fn version(program: Program) -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    let commit = option_env!("CORTEN_COMMIT").unwrap_or("unknown");
+    match program {
+        Program::Corten => {
+            format!("corten version {own}\ncommit: {commit}\nspec: {SPEC_VERSION}\n")
+        }
+        Program::Runc => {
+            format!(
+                "runc version {RUNC_VERSION}\ncommit: {commit}\nspec: {SPEC_VERSION}\ncorten: {own}\n"
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_line_holds_the_word_version() {
+        for program in [Program::Corten, Program::Runc] {
+            let text = version(program);
+            assert!(text.starts_with(&format!("{} version ", program.name())));
+            assert_eq!(
+                text.lines().filter(|line| line.contains("version")).count(),
+                1
+            );
+            assert!(text.contains("\nspec: 1.3.0\n"));
+        }
+    }
+}

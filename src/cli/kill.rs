@@ -1,0 +1,80 @@
+//! `kill`: send a signal to Init, or, where that would not reach the rest, to all.
+
+use clap::Args;
+
+use super::{Call, FlagsEnd, Subcommand, Words, signal};
+use crate::error::Result;
+use crate::state::{Container, Id, PidNamespace, Status, cgroup, identity};
+
+/// Flags and words.
+#[derive(Debug, Args)]
+pub(super) struct Kill {
+    /// No error if the container has stopped
+    #[arg(short, long, hide = true)]
+    all: bool,
+    /// The container's id
+    #[arg(value_name = "ID", required = true)]
+    id: String,
+    /// Name or number [default: SIGTERM]
+    #[arg(value_name = "SIGNAL")]
+    signal: Option<String>,
+}
+
+impl Subcommand for Kill {
+    const NAME: &'static str = "kill";
+    const ABOUT: &'static str = "Send a signal to the container's process";
+    const WORDS: Words = Words::Between(1, 2);
+    const FLAGS_END: FlagsEnd = FlagsEnd::AtFirstWord;
+
+    fn run(self, call: &Call) -> Result<u8> {
+        let signal = signal::parse(self.signal.as_deref().unwrap_or("SIGTERM"))?;
+        let container = Container::open(&call.root()?, &Id::parse(&self.id)?)?;
+        let reached = match (signal, container.record().pid_namespace) {
+            // Without a pid namespace of its own, the container would survive its first process.
+            (libc::SIGKILL, PidNamespace::Shared) if container.record().cgroup.is_some() => {
+                kill_all(&container)?
+            }
+            _ => send(&container, signal)?,
+        };
+        match reached {
+            Reached::Somebody => Ok(0),
+            Reached::Nobody if self.all => Ok(0),
+            Reached::Nobody => Err(identity::not_running()),
+        }
+    }
+}
+
+enum Reached {
+    Somebody,
+    Nobody,
+}
+
+fn send(container: &Container, signal: i32) -> Result<Reached> {
+    // A container that is being made is not running, though Init may exist already.
+    if container.status()? == Status::Creating {
+        return Ok(Reached::Nobody);
+    }
+    let Some(process) = container.process()? else {
+        return Ok(Reached::Nobody);
+    };
+    process.signal(signal)?;
+    Ok(Reached::Somebody)
+}
+
+/// Also reaches what Init left behind when it ended.
+fn kill_all(container: &Container) -> Result<Reached> {
+    let directory = container
+        .record()
+        .cgroup
+        .as_ref()
+        .map(cgroup::find)
+        .transpose()?
+        .flatten();
+    match directory {
+        Some(directory) if !cgroup::is_empty(&directory)? => {
+            cgroup::kill(&directory)?;
+            Ok(Reached::Somebody)
+        }
+        _ => Ok(Reached::Nobody),
+    }
+}

@@ -1,0 +1,337 @@
+//! The command line: what callers of runc depend on, word for word, and a little more.
+//!
+//! Engines were written against runc, whose parser is Go's: one dash or two before a long flag,
+//! `--flag=false`, flags after words but not after the first word of `exec`, exit status 1 for a wrong
+//! flag. [`arguments`] is the one place that knows these habits. It reads the definition of a
+//! command, which is clap's, and turns what was typed into what clap accepts; so help, parsing and
+//! the types of values still have one source, the structs in the files of the commands.
+//!
+//! Building clap's tree for 25 commands would cost more than `state` may: [`COMMANDS`] is a table of
+//! functions, and only the definition of the command that was called is built. `--help` alone
+//! builds them all.
+//!
+//! A command is one file: a struct of its flags and words, and a `run` that fills a request for the
+//! engine, or asks [`crate::state`] and prints. It returns the exit status, or the one failure that
+//! [`log`] writes: on stderr, and as exactly one JSON object into `--log`, because podman reads the
+//! whole file as one. `exec` fails with 255, as callers tell the runtime's failure from the
+//! program's by it; everything else with 1.
+
+pub mod arguments;
+pub mod duration;
+pub mod globals;
+pub mod log;
+pub mod signal;
+pub mod user;
+
+mod create;
+mod delete;
+mod exec;
+mod explain;
+mod kill;
+mod list;
+mod run;
+mod shell;
+mod start;
+mod state;
+mod stop;
+mod volume;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+
+use crate::error::{Act, Code, Failure, Result};
+use crate::state::{Program, Root};
+use arguments::{Parsed, Typed};
+use globals::Globals;
+use log::Log;
+
+/// How a command reads its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagsEnd {
+    /// Flags may stand before, between and after the words.
+    Anywhere,
+    /// All that follows the first word are words: `exec ID ls -l`.
+    AtFirstWord,
+}
+
+/// How many words a command takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// No fewer and no more.
+    Exactly(usize),
+    /// This many or more.
+    AtLeast(usize),
+    /// From the first to the second.
+    Between(usize, usize),
+}
+
+/// One command: its flags and words are the fields of the type that implements it.
+pub trait Subcommand: Args {
+    /// What is typed.
+    const NAME: &'static str;
+    /// One line of help.
+    const ABOUT: &'static str;
+    /// How many words.
+    const WORDS: Words;
+    /// Where flags may stand.
+    const FLAGS_END: FlagsEnd = FlagsEnd::Anywhere;
+    /// What goes before the message of a failure, after the program's name: `create failed`.
+    const PREFIX: &'static str = "";
+    /// The exit status of the runtime's own failure.
+    const FAILURE: u8 = 1;
+
+    /// Carries it out; the exit status.
+    fn run(self, call: &Call) -> Result<u8>;
+}
+
+/// The circumstances of a call: everything that stands before the command.
+#[derive(Debug)]
+pub struct Call {
+    /// Under which name.
+    pub program: Program,
+    /// argv[0] as it was given.
+    pub argv0: String,
+    /// The flags before the command.
+    pub globals: Globals,
+    /// Where errors go.
+    pub log: Arc<Log>,
+}
+
+impl Call {
+    /// The directory of containers.
+    pub fn root(&self) -> Result<Root> {
+        match &self.globals.root {
+            Some(path) => Root::given(path),
+            None => Ok(Root::default_of(self.program)),
+        }
+    }
+}
+
+/// A row of the table of commands.
+struct Entry {
+    name: &'static str,
+    words: Words,
+    flags_end: FlagsEnd,
+    prefix: &'static str,
+    failure: u8,
+    define: fn() -> Command,
+    run: fn(&ArgMatches, &Call) -> Result<u8>,
+}
+
+const fn entry<T: Subcommand>() -> Entry {
+    Entry {
+        name: T::NAME,
+        words: T::WORDS,
+        flags_end: T::FLAGS_END,
+        prefix: T::PREFIX,
+        failure: T::FAILURE,
+        define: || with_help(T::augment_args(Command::new(T::NAME)).about(T::ABOUT)),
+        run: |matches, call| {
+            T::from_arg_matches(matches)
+                .map_err(arguments::failure)?
+                .run(call)
+        },
+    }
+}
+
+/// clap's own flag would tell of a longer help that there is not.
+fn with_help(command: Command) -> Command {
+    let help = Arg::new("help").short('h').long("help").help("Print help");
+    command
+        .disable_help_flag(true)
+        .arg(help.action(ArgAction::SetTrue))
+}
+
+/// All commands, in the order of the help: the specification's, runc's, ours.
+static COMMANDS: &[Entry] = &[
+    entry::<create::Create>(),
+    entry::<start::Start>(),
+    entry::<state::State>(),
+    entry::<kill::Kill>(),
+    entry::<delete::Delete>(),
+    entry::<run::Run>(),
+    entry::<exec::Exec>(),
+    entry::<list::List>(),
+    entry::<stop::Stop>(),
+    entry::<shell::Shell>(),
+    entry::<explain::Explain>(),
+    entry::<volume::Volume>(),
+];
+
+/// Runs the program: argv with argv[0]; the exit status.
+pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
+    let mut words = Vec::new();
+    for word in argv {
+        match word.into_string() {
+            Ok(word) => words.push(word),
+            Err(word) => {
+                let failure = Failure::new(Code::Usage, format!("argument {word:?} is not UTF-8"));
+                Log::to_stderr("corten").failure("", &failure);
+                return 1;
+            }
+        }
+    }
+    let mut words = words.into_iter();
+    let argv0 = words.next().unwrap_or_else(|| "corten".to_owned());
+    let program = Program::of(&argv0);
+    match call(program, &argv0, words.collect()) {
+        Ok(status) => status,
+        // Before the log is known, a failure has only stderr to go to.
+        Err(failure) => {
+            Log::to_stderr(&argv0).failure("", &failure);
+            1
+        }
+    }
+}
+
+/// Reads what stands before the command, then runs the command.
+fn call(program: Program, argv0: &str, words: Vec<String>) -> Result<u8> {
+    let typed = Typed {
+        words,
+        flags_end: FlagsEnd::AtFirstWord,
+    };
+    let (matches, mut rest) = match arguments::parse(globals::define(program), typed)? {
+        Parsed::Help(_) => return print(&help(program)).map(|()| 0),
+        Parsed::Matches(matches, words) => (matches, words.into_iter()),
+    };
+    let globals = Globals::read(&matches)?;
+    if globals.version {
+        return print(&globals::version(program)).map(|()| 0);
+    }
+    let log = Arc::new(Log::open(argv0, &globals)?);
+    let Some(name) = rest.next() else {
+        return print(&help(program)).map(|()| 0);
+    };
+    let call = Call {
+        program,
+        argv0: argv0.to_owned(),
+        globals,
+        log,
+    };
+    if name == "help" {
+        return help_for(&call, rest.next());
+    }
+    match COMMANDS.iter().find(|entry| entry.name == name) {
+        Some(entry) => Ok(run(entry, &call, rest.collect())),
+        None => {
+            call.log.failure("", &unknown(&call, &name));
+            Ok(1)
+        }
+    }
+}
+
+fn unknown(call: &Call, name: &str) -> Failure {
+    Failure::new(Code::Usage, format!("no such command: {name:?}"))
+        .hint(format!("{} --help lists them", call.program.name()))
+}
+
+/// Runs one command, and tells its failure.
+fn run(entry: &Entry, call: &Call, words: Vec<String>) -> u8 {
+    let failure = match parse_and_run(entry, call, words) {
+        Ok(status) => {
+            call.log.finish();
+            return status;
+        }
+        Err(failure) => failure,
+    };
+    // Engines strip this prefix or show it; the words are runc's.
+    let prefix = match (entry.prefix, failure.code) {
+        ("", _) | (_, Code::Usage) => String::new(),
+        ("exec failed", _) => "exec failed: ".to_owned(),
+        (prefix, _) => format!("{} {prefix}: ", call.program.name()),
+    };
+    call.log.failure(&prefix, &failure);
+    entry.failure
+}
+
+fn parse_and_run(entry: &Entry, call: &Call, words: Vec<String>) -> Result<u8> {
+    let typed = Typed {
+        words,
+        flags_end: entry.flags_end,
+    };
+    match arguments::parse(definition(entry, call.program), typed)? {
+        Parsed::Help(mut definition) => print(&definition.render_help().to_string()).map(|()| 0),
+        Parsed::Matches(matches, words) => {
+            check_count(entry, call, words.len())?;
+            (entry.run)(&matches, call)
+        }
+    }
+}
+
+fn definition(entry: &Entry, program: Program) -> Command {
+    (entry.define)().bin_name(format!("{} {}", program.name(), entry.name))
+}
+
+/// runc's three sentences, and its habit of showing the help on stdout.
+fn check_count(entry: &Entry, call: &Call, count: usize) -> Result<()> {
+    let (least, most) = match entry.words {
+        Words::Exactly(number) => (number, number),
+        Words::AtLeast(number) => (number, usize::MAX),
+        Words::Between(least, most) => (least, most),
+    };
+    let expected = match entry.words {
+        Words::Exactly(number) if count != number => format!("exactly {number}"),
+        _ if count < least => format!("a minimum of {least}"),
+        _ if count > most => format!("a maximum of {most}"),
+        _ => return Ok(()),
+    };
+    let help = definition(entry, call.program).render_help();
+    print(&format!("Incorrect Usage.\n\n{help}"))?;
+    let text = format!(
+        "{}: {:?} requires {expected} argument(s)",
+        call.argv0, entry.name
+    );
+    Err(Failure::new(Code::Usage, text))
+}
+
+/// The whole tree, for `--help`.
+fn help(program: Program) -> String {
+    let commands = COMMANDS.iter().map(|entry| (entry.define)());
+    globals::define(program)
+        .subcommands(commands)
+        .disable_help_subcommand(true)
+        .render_help()
+        .to_string()
+}
+
+fn help_for(call: &Call, name: Option<String>) -> Result<u8> {
+    let Some(name) = name else {
+        return print(&help(call.program)).map(|()| 0);
+    };
+    match COMMANDS.iter().find(|entry| entry.name == name) {
+        Some(entry) => {
+            print(&definition(entry, call.program).render_help().to_string()).map(|()| 0)
+        }
+        None => Err(unknown(call, &name)),
+    }
+}
+
+/// A path that still means the same after a change of directory.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).act(|| format!("cannot resolve {:?}", path.display()))
+}
+
+/// Writes to stdout; a reader that has gone is an error, not a panic.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .act(|| "cannot write to stdout")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_definition_is_consistent() {
+        for entry in COMMANDS {
+            definition(entry, Program::Corten).debug_assert();
+        }
+        help(Program::Runc);
+    }
+}

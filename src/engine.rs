@@ -1,0 +1,262 @@
+//! What the command line asks of the engine: plain requests, every path absolute, every word parsed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cli::globals::{CgroupDriver, Rootless};
+use crate::cli::log::Log;
+use crate::error::{Code, Failure, Result};
+use crate::state::{Id, Root};
+
+/// `create`, and the first half of `run`.
+#[derive(Debug)]
+pub struct CreateRequest {
+    /// The id to take.
+    pub id: Id,
+    /// Absolute; config.json is read from here, relative paths in it start here.
+    pub bundle: PathBuf,
+    /// Instead of the bundle's config.json.
+    pub config: Option<PathBuf>,
+    /// Where the state goes.
+    pub root: Root,
+    /// Where named volumes live.
+    pub data: PathBuf,
+    /// Gets the terminal's master.
+    pub console_socket: Option<PathBuf>,
+    /// Gets a pidfd of Init.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Gets Init's number.
+    pub pid_file: Option<PathBuf>,
+    /// How the root is changed.
+    pub root_change: RootChange,
+    /// Whose session keyring.
+    pub keyring: Keyring,
+    /// Descriptors from 3 (after those of LISTEN_FDS) that the program inherits.
+    pub preserve_fds: u32,
+    /// A writable layer over the root filesystem.
+    pub overlay: Option<Overlay>,
+    /// Read-only layers over the root filesystem, the lowest first, absolute.
+    pub layers: Vec<PathBuf>,
+    /// `NAME:DESTINATION[:OPTIONS]`, as typed.
+    pub volumes: Vec<String>,
+    /// Who makes the cgroup.
+    pub cgroup_driver: CgroupDriver,
+    /// Whether missing permissions on cgroups are ignored.
+    pub rootless: Rootless,
+    /// For steps and warnings; the failure is returned.
+    pub log: Arc<Log>,
+}
+
+/// How the container gets its root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootChange {
+    /// pivot_root(2).
+    Pivot,
+    /// `--no-pivot`: the mount is moved over `/`, for a root on the initial ramfs.
+    Move,
+}
+
+/// The session keyring of the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyring {
+    /// A new one.
+    New,
+    /// `--no-new-keyring`: the caller's.
+    Inherited,
+}
+
+/// Where writes go that must not reach the root filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// Into memory, gone with the container.
+    Temporary,
+    /// Into a directory, absolute, which outlives it.
+    Directory(PathBuf),
+}
+
+/// Whether the command waits for the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// It forwards signals and returns the program's status.
+    Foreground,
+    /// `--detach`.
+    Detached,
+}
+
+/// What `run` does when the program has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtEnd {
+    /// Deletes the container.
+    Delete,
+    /// `--keep`: leaves it stopped.
+    Keep,
+}
+
+/// Who becomes the parent of orphans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subreaper {
+    /// `run` itself, while it is in the foreground.
+    Runtime,
+    /// `--no-subreaper`: whoever it was.
+    Unchanged,
+}
+
+/// `run`.
+#[derive(Debug)]
+pub struct RunRequest {
+    /// The container.
+    pub create: CreateRequest,
+    /// Whether to wait.
+    pub attachment: Attachment,
+    /// And then.
+    pub at_end: AtEnd,
+    /// Meanwhile.
+    pub subreaper: Subreaper,
+    /// How long the program has after a forwarded SIGTERM or SIGINT until it is killed.
+    pub stop_timeout: Option<Duration>,
+}
+
+/// `exec`.
+#[derive(Debug)]
+pub struct ExecRequest {
+    /// The container.
+    pub id: Id,
+    /// Where its state is.
+    pub root: Root,
+    /// What to execute.
+    pub process: ExecProcess,
+    /// Gets the terminal's master.
+    pub console_socket: Option<PathBuf>,
+    /// Gets a pidfd of the process.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Gets the number of the process.
+    pub pid_file: Option<PathBuf>,
+    /// Whether to wait.
+    pub attachment: Attachment,
+    /// As in [`CreateRequest::preserve_fds`].
+    pub preserve_fds: u32,
+    /// `[controllers:]path` below the container's cgroup, as typed.
+    pub cgroups: Vec<String>,
+    /// What to do in a paused container.
+    pub when_paused: WhenPaused,
+    /// As in [`CreateRequest::log`].
+    pub log: Arc<Log>,
+}
+
+/// Where the process of `exec` is described.
+#[derive(Debug)]
+pub enum ExecProcess {
+    /// `--process FILE`: a process object of the specification, absolute path.
+    File(PathBuf),
+    /// By flags, over the defaults of the container's config.json.
+    Flags(ExecFlags),
+}
+
+/// The flags of `exec` that change the defaults.
+#[derive(Debug, Default)]
+pub struct ExecFlags {
+    /// The program and its arguments; at least one.
+    pub args: Vec<String>,
+    /// Working directory.
+    pub cwd: Option<String>,
+    /// Added to the environment.
+    pub env: Vec<String>,
+    /// Attach a pseudo-terminal.
+    pub terminal: bool,
+    /// uid, and gid if given.
+    pub user: Option<(u32, Option<u32>)>,
+    /// Added to the groups.
+    pub additional_gids: Vec<u32>,
+    /// SELinux label.
+    pub process_label: Option<String>,
+    /// AppArmor profile.
+    pub apparmor: Option<String>,
+    /// Sets no_new_privs; None leaves it as it is.
+    pub no_new_privileges: Option<bool>,
+    /// Added to the bounding, effective and permitted sets.
+    pub capabilities: Vec<String>,
+}
+
+/// What `exec` does in a paused container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenPaused {
+    /// Refuses: the process would not run.
+    Refuse,
+    /// `--ignore-paused`: it runs once the container is resumed.
+    Wait,
+}
+
+/// `explain`: the plan of a `create`, without carrying it out.
+#[derive(Debug)]
+pub struct ExplainRequest {
+    /// The container that is not made.
+    pub create: CreateRequest,
+    /// How to print.
+    pub format: ExplainFormat,
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExplainFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `shell`: a throw-away container over a directory of this host.
+#[derive(Debug)]
+pub struct ShellRequest {
+    /// Where the state goes.
+    pub root: Root,
+    /// Where named volumes live.
+    pub data: PathBuf,
+    /// The root filesystem, absolute.
+    pub rootfs: PathBuf,
+    /// As in [`CreateRequest::layers`].
+    pub layers: Vec<PathBuf>,
+    /// Where writes go.
+    pub overlay: Overlay,
+    /// As in [`CreateRequest::volumes`].
+    pub volumes: Vec<String>,
+    /// Added to the environment.
+    pub env: Vec<String>,
+    /// The program; empty for a shell.
+    pub args: Vec<String>,
+    /// As in [`CreateRequest::cgroup_driver`].
+    pub cgroup_driver: CgroupDriver,
+    /// As in [`CreateRequest::rootless`].
+    pub rootless: Rootless,
+    /// As in [`CreateRequest::log`].
+    pub log: Arc<Log>,
+}
+
+fn not_built() -> Failure {
+    Failure::new(Code::System, "not built yet")
+}
+
+/// `create`.
+pub fn create(_request: &CreateRequest) -> Result<()> {
+    Err(not_built())
+}
+
+/// `run`: the exit status of the program, 0 when detached.
+pub fn run(_request: &RunRequest) -> Result<u8> {
+    Err(not_built())
+}
+
+/// `exec`: the exit status of the program, 0 when detached.
+pub fn exec(_request: &ExecRequest) -> Result<u8> {
+    Err(not_built())
+}
+
+/// `explain`: the text.
+pub fn explain(_request: &ExplainRequest) -> Result<String> {
+    Err(not_built())
+}
+
+/// `shell`: the exit status of the program.
+pub fn shell(_request: &ShellRequest) -> Result<u8> {
+    Err(not_built())
+}
