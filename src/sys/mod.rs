@@ -4,6 +4,8 @@
 //! else: none of them allocates, locks or panics. Arguments are C strings and raw descriptors, so
 //! that a caller in the child need not own anything.
 
+pub mod bpf;
+pub mod cgroup;
 pub mod descriptor;
 mod errno;
 pub mod fs;

@@ -1,0 +1,222 @@
+//! bpf(2), as far as device programs of cgroups need it.
+//!
+//! The kernel reads each command's part of `union bpf_attr`; a shorter structure than the kernel's
+//! stands for zeroes behind it. All structures here have no padding that is not a field.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::fs::descriptor;
+use super::{Errno, Result, check};
+
+const BPF_PROG_LOAD: u32 = 5;
+const BPF_PROG_ATTACH: u32 = 8;
+const BPF_PROG_DETACH: u32 = 9;
+const BPF_PROG_GET_FD_BY_ID: u32 = 13;
+const BPF_PROG_QUERY: u32 = 16;
+
+const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const BPF_CGROUP_DEVICE: u32 = 6;
+const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
+const BPF_F_REPLACE: u32 = 1 << 2;
+
+/// Programs that one cgroup can have (BPF_CGROUP_MAX_PROGS).
+const MOST_PROGRAMS: usize = 64;
+
+#[repr(C)]
+#[derive(Default)]
+struct LoadAttr {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; 16],
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct AttachAttr {
+    target_fd: u32,
+    attach_bpf_fd: u32,
+    attach_type: u32,
+    attach_flags: u32,
+    replace_bpf_fd: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct QueryAttr {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct IdAttr {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+/// A load that the kernel refused.
+#[derive(Debug)]
+pub struct LoadError {
+    /// What the call returned.
+    pub errno: Errno,
+    /// The verifier's own words; empty if it was not asked or had none.
+    pub log: String,
+}
+
+/// Loads a device program given as `struct bpf_insn` in native byte order. A program that the
+/// verifier refuses is loaded once more to get its log, which costs too much to ask for always.
+pub fn load_device_program(
+    name: &CStr,
+    instructions: &[u64],
+) -> std::result::Result<OwnedFd, LoadError> {
+    let errno = match load(name, instructions, &mut []) {
+        Ok(program) => return Ok(program),
+        Err(errno) => errno,
+    };
+    let mut log = String::new();
+    if matches!(errno, Errno(libc::EACCES | libc::EINVAL)) {
+        let mut buffer = vec![0; 1 << 16];
+        // The errno of the first attempt is the one to report; this one is for the log alone. It
+        // may succeed only if the machine changed in between, and then the log is empty.
+        if load(name, instructions, &mut buffer).is_err() {
+            let text = CStr::from_bytes_until_nul(&buffer).unwrap_or_default();
+            log = text.to_string_lossy().trim_end().to_owned();
+        }
+    }
+    Err(LoadError { errno, log })
+}
+
+fn load(name: &CStr, instructions: &[u64], log: &mut [u8]) -> Result<OwnedFd> {
+    let too_big = |_| Errno(libc::E2BIG);
+    let mut attr = LoadAttr {
+        prog_type: BPF_PROG_TYPE_CGROUP_DEVICE,
+        insn_cnt: u32::try_from(instructions.len()).map_err(too_big)?,
+        insns: address(instructions.as_ptr()),
+        license: address(c"Apache".as_ptr()),
+        ..LoadAttr::default()
+    };
+    if !log.is_empty() {
+        attr.log_level = 1;
+        attr.log_size = u32::try_from(log.len()).map_err(too_big)?;
+        attr.log_buf = address(log.as_mut_ptr());
+    }
+    for (to, from) in attr.prog_name.iter_mut().take(15).zip(name.to_bytes()) {
+        *to = *from;
+    }
+    // SAFETY: `insns` names insn_cnt instructions of 8 bytes, `license` a C string that lives
+    // forever, `log_buf` nothing or log_size bytes that are ours to have written; all of them
+    // outlive the call, which keeps no pointer.
+    let fd = unsafe { bpf(BPF_PROG_LOAD, &mut attr) }?;
+    // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor(fd)) })
+}
+
+/// Attaches a device program to a cgroup, beside those of its ancestors: all must allow.
+pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<()> {
+    attach(cgroup, program, None)
+}
+
+/// Puts a device program in the place of another, with no moment without either.
+pub fn replace_device_program(
+    cgroup: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+    old: BorrowedFd<'_>,
+) -> Result<()> {
+    attach(cgroup, program, Some(old))
+}
+
+fn attach(
+    cgroup: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+    old: Option<BorrowedFd<'_>>,
+) -> Result<()> {
+    let mut attr = AttachAttr {
+        target_fd: number(cgroup),
+        attach_bpf_fd: number(program),
+        attach_type: BPF_CGROUP_DEVICE,
+        attach_flags: BPF_F_ALLOW_MULTI,
+        replace_bpf_fd: 0,
+    };
+    if let Some(old) = old {
+        attr.attach_flags |= BPF_F_REPLACE;
+        attr.replace_bpf_fd = number(old);
+    }
+    // SAFETY: the attributes are integers only.
+    unsafe { bpf(BPF_PROG_ATTACH, &mut attr) }?;
+    Ok(())
+}
+
+/// Takes a device program away from a cgroup.
+pub fn detach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<()> {
+    let mut attr = AttachAttr {
+        target_fd: number(cgroup),
+        attach_bpf_fd: number(program),
+        attach_type: BPF_CGROUP_DEVICE,
+        ..AttachAttr::default()
+    };
+    // SAFETY: the attributes are integers only.
+    unsafe { bpf(BPF_PROG_DETACH, &mut attr) }?;
+    Ok(())
+}
+
+/// The device programs attached to this cgroup itself.
+pub fn device_programs(cgroup: BorrowedFd<'_>) -> Result<Vec<OwnedFd>> {
+    let mut ids = [0u32; MOST_PROGRAMS];
+    let mut attr = QueryAttr {
+        target_fd: number(cgroup),
+        attach_type: BPF_CGROUP_DEVICE,
+        prog_ids: address(ids.as_mut_ptr()),
+        prog_cnt: u32::try_from(MOST_PROGRAMS).map_err(|_| Errno(libc::E2BIG))?,
+        ..QueryAttr::default()
+    };
+    // SAFETY: the kernel writes at most prog_cnt numbers of 4 bytes to `ids`, which has that many
+    // and outlives the call, and the count into the attributes, which are ours alone.
+    unsafe { bpf(BPF_PROG_QUERY, &mut attr) }?;
+    let count = usize::try_from(attr.prog_cnt).unwrap_or(MOST_PROGRAMS);
+    let mut programs = Vec::new();
+    for &id in ids.iter().take(count) {
+        let mut attr = IdAttr {
+            id,
+            ..IdAttr::default()
+        };
+        // SAFETY: the attributes are integers only.
+        match unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &mut attr) } {
+            // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
+            Ok(fd) => programs.push(unsafe { OwnedFd::from_raw_fd(descriptor(fd)) }),
+            // Detached and gone since the query.
+            Err(Errno(libc::ENOENT)) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(programs)
+}
+
+/// # Safety
+/// Every pointer in `attr` must be good for what `command` does with it.
+unsafe fn bpf<T>(command: u32, attr: &mut T) -> Result<libc::c_long> {
+    // SAFETY: `attr` is a live structure of integers and the kernel touches its size_of bytes at
+    // most; what its pointers name is promised by the caller.
+    check(unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<T>()) })
+}
+
+fn number(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_raw_fd().cast_unsigned()
+}
+
+fn address<T>(pointer: *const T) -> u64 {
+    pointer.expose_provenance() as u64
+}
