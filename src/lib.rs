@@ -5,6 +5,7 @@
 //! [`rootfs`], [`cgroups`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers, [`sys`] is the
 //! fence around the kernel, [`cli`] the command line over it all.
 
+pub mod cgroups;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -1,0 +1,220 @@
+//! What this host has of cgroups, probed once: where the v2 tree is, what it controls, who holds
+//! the rest.
+//!
+//! Cheap on the create path: one statfs and one small file where cgroup v2 is all there is. The
+//! mount table is read only on hosts that lack a common controller, so that a refusal can say who
+//! holds it. Nothing here opens a file of a v1 hierarchy.
+
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+
+use crate::error::{Act, Code, Failure, Result};
+use crate::sys;
+
+/// How the host mounts its cgroup trees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// cgroup v2 at /sys/fs/cgroup.
+    Unified,
+    /// cgroup v1 at /sys/fs/cgroup and v2 at /sys/fs/cgroup/unified.
+    Hybrid,
+}
+
+/// Whether device rules can be enforced: cgroup device programs need CAP_BPF in the initial user
+/// namespace. Outside of it mknod(2) is refused by the kernel and devices are bind-mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceFilter {
+    /// bpf(2) is ours to call.
+    Enforced,
+    /// The runtime lives in a user namespace, or is not privileged.
+    NotPermitted,
+}
+
+/// A cgroup v1 hierarchy, as the mount table shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct V1Hierarchy {
+    /// `cpu`, `cpuacct`, `name=systemd`: the options of the mount.
+    pub controllers: Vec<String>,
+    /// Where it is mounted.
+    pub mount: String,
+}
+
+/// Facts about cgroups on this host; tests hand in fakes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupHost {
+    /// Where the v2 tree is mounted.
+    pub mount: PathBuf,
+    /// What else is mounted.
+    pub layout: Layout,
+    /// Controllers that the top of the v2 tree offers (cgroup.controllers).
+    pub controllers: Vec<String>,
+    /// v1 hierarchies; filled only if a common controller is missing above.
+    pub v1: Vec<V1Hierarchy>,
+    /// Our own cgroup, `/` or `/a/b`; filled only for a relative or absent cgroupsPath.
+    pub own: Option<String>,
+    /// Whether device rules can be enforced.
+    pub device_filter: DeviceFilter,
+}
+
+const UNIFIED: &str = "/sys/fs/cgroup";
+const HYBRID: &str = "/sys/fs/cgroup/unified";
+
+/// Controllers that every cgroup v2 host has. One of them missing means that v1 holds it.
+const COMMON: [&str; 4] = ["cpu", "io", "memory", "pids"];
+
+impl CgroupHost {
+    /// Looks at the host. `cgroups_path` decides whether our own cgroup matters.
+    pub fn probe(cgroups_path: Option<&str>, device_filter: DeviceFilter) -> Result<Self> {
+        let layout = probe_layout()?;
+        let mount = match layout {
+            Layout::Unified => UNIFIED,
+            Layout::Hybrid => HYBRID,
+        };
+        let controllers: Vec<String> = match layout {
+            Layout::Unified => read(c"/sys/fs/cgroup/cgroup.controllers")?,
+            Layout::Hybrid => read(c"/sys/fs/cgroup/unified/cgroup.controllers")?,
+        }
+        .split_ascii_whitespace()
+        .map(str::to_owned)
+        .collect();
+        let complete = COMMON
+            .iter()
+            .all(|common| controllers.iter().any(|name| name == common));
+        let v1 = if complete {
+            Vec::new()
+        } else {
+            v1_hierarchies(&read(c"/proc/self/mountinfo")?)
+        };
+        let own = match cgroups_path {
+            Some(path) if path.starts_with('/') => None,
+            _ => own_cgroup(&read(c"/proc/self/cgroup")?),
+        };
+        Ok(Self {
+            mount: PathBuf::from(mount),
+            layout,
+            controllers,
+            v1,
+            own,
+            device_filter,
+        })
+    }
+
+    /// Whether the v2 tree offers a controller.
+    pub fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|name| name == controller)
+    }
+
+    /// The v1 hierarchy that holds a controller, by its v2 name.
+    pub fn held_by(&self, controller: &str) -> Option<&V1Hierarchy> {
+        let old_name = match controller {
+            "io" => "blkio",
+            same => same,
+        };
+        self.v1
+            .iter()
+            .find(|hierarchy| hierarchy.controllers.iter().any(|name| name == old_name))
+    }
+}
+
+fn probe_layout() -> Result<Layout> {
+    if is_cgroup2(Path::new(UNIFIED)) {
+        return Ok(Layout::Unified);
+    }
+    if is_cgroup2(Path::new(HYBRID)) {
+        return Ok(Layout::Hybrid);
+    }
+    Err(Failure::new(
+        Code::System,
+        format!("cgroup v2 is mounted neither at {UNIFIED} nor at {HYBRID}"),
+    ))
+}
+
+fn is_cgroup2(path: &Path) -> bool {
+    // Any error means the same as another filesystem: no cgroup v2 there.
+    statfs(path).is_ok_and(|statfs| statfs.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
+fn read(path: &CStr) -> Result<String> {
+    sys::cgroup::read_path(path).act(|| format!("cannot read {}", path.to_string_lossy()))
+}
+
+/// `0::/user.slice` of /proc/self/cgroup: the v2 line.
+fn own_cgroup(text: &str) -> Option<String> {
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(path.to_owned())
+}
+
+/// The lines of /proc/self/mountinfo whose filesystem is `cgroup`, that is version 1.
+fn v1_hierarchies(mountinfo: &str) -> Vec<V1Hierarchy> {
+    let hierarchy = |line: &str| {
+        let (front, back) = line.split_once(" - ")?;
+        let mount = front.split(' ').nth(4)?;
+        let mut back = back.split(' ');
+        let (Some("cgroup"), Some(_), Some(options)) = (back.next(), back.next(), back.next())
+        else {
+            return None;
+        };
+        Some(V1Hierarchy {
+            controllers: options.split(',').map(str::to_owned).collect(),
+            mount: mount.to_owned(),
+        })
+    };
+    mountinfo.lines().filter_map(hierarchy).collect()
+}
+
+/// A unified host with the given controllers, privileged, our own cgroup being `/`.
+#[cfg(test)]
+pub fn fake(controllers: &[&str]) -> CgroupHost {
+    CgroupHost {
+        mount: PathBuf::from(UNIFIED),
+        layout: Layout::Unified,
+        controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
+        v1: Vec::new(),
+        own: Some("/".to_owned()),
+        device_filter: DeviceFilter::Enforced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTINFO: &str = "\
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
+37 31 0:34 / /sys/fs/cgroup/blkio rw,relatime - cgroup cgroup rw,blkio
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+";
+
+    #[test]
+    fn a_controller_held_by_v1_is_found_under_its_old_name() {
+        let host = CgroupHost {
+            v1: v1_hierarchies(MOUNTINFO),
+            ..fake(&[])
+        };
+        let mount = |controller| host.held_by(controller).map(|held| held.mount.as_str());
+        assert_eq!(mount("cpu"), Some("/sys/fs/cgroup/cpu,cpuacct"));
+        assert_eq!(mount("io"), Some("/sys/fs/cgroup/blkio"));
+        assert_eq!(mount("memory"), None);
+    }
+
+    #[test]
+    fn our_own_cgroup_is_on_the_line_of_hierarchy_zero() {
+        let text = "9:name=systemd:/x\n0::/user.slice/session-1.scope\n";
+        assert_eq!(
+            own_cgroup(text).as_deref(),
+            Some("/user.slice/session-1.scope")
+        );
+        assert_eq!(own_cgroup("1:cpu:/\n"), None);
+    }
+
+    #[test]
+    fn this_host_has_a_cgroup2_tree_or_says_so() {
+        match CgroupHost::probe(None, DeviceFilter::Enforced) {
+            Ok(host) => assert!(is_cgroup2(&host.mount)),
+            Err(failure) => assert!(failure.to_string().contains("neither"), "{failure}"),
+        }
+    }
+}
