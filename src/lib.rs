@@ -2,18 +2,26 @@
 //!
 //! In reading order: [`config`] reads what was asked for; [`host`] knows what this machine can do;
 //! [`plan`] decides; [`execute`] acts. The rooms decide and act for one thing each: [`namespaces`],
-//! [`rootfs`], [`cgroups`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers, [`sys`] is the
-//! fence around the kernel, [`cli`] the command line over it all.
+//! [`rootfs`], [`cgroups`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers,
+//! [`volumes`] keeps what outlives a container, [`engine`] puts it all together for whoever calls,
+//! [`sys`] is the fence around the kernel, [`cli`] the command line over it all.
 
 pub mod cgroups;
 pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod execute;
 pub mod hooks;
+pub mod host;
+pub mod namespaces;
+pub mod plan;
 pub mod process;
+pub mod rootfs;
+pub mod seccomp;
 pub mod state;
 pub mod supervise;
 pub mod sys;
+pub mod volumes;
 
 pub use error::{Failure, Result};

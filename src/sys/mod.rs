@@ -14,6 +14,7 @@ pub mod namespace;
 mod pidfd;
 pub mod poll;
 pub mod process;
+pub mod seccomp;
 pub mod pty;
 pub mod signal;
 pub mod socket;

@@ -1,0 +1,76 @@
+//! What a filter does, without a kernel: a classic BPF machine over `struct seccomp_data`.
+//!
+//! It knows the instructions that Corten's and libseccomp's filters are made of. The planner asks it
+//! whether a filter lets the runtime's own last calls through; the tests ask it everything.
+
+use seccompiler::sock_filter;
+
+use super::assemble::{AND, ANY_BIT, AT_LEAST, EQUAL, GREATER, JUMP, LOAD, RETURN};
+
+/// `struct seccomp_data` (linux/seccomp.h): what a filter sees of a system call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// The number, x32's bit included.
+    pub number: u32,
+    /// AUDIT_ARCH_*.
+    pub audit: u32,
+    /// Where it was made.
+    pub instruction_pointer: u64,
+    /// The registers.
+    pub arguments: [u64; 6],
+}
+
+impl Call {
+    /// The 32-bit word at an offset, little endian. None beyond the end or off its boundary.
+    fn word(&self, offset: u32) -> Option<u32> {
+        let half = |double: u64, offset: u32| (double >> (8 * (offset % 8))) & 0xffff_ffff;
+        let double = match offset {
+            _ if offset % 4 != 0 => return None,
+            0 => return Some(self.number),
+            4 => return Some(self.audit),
+            8 | 12 => self.instruction_pointer,
+            _ => *self.arguments.get(usize::try_from((offset - 16) / 8).ok()?)?,
+        };
+        u32::try_from(half(double, offset)).ok()
+    }
+}
+
+/// The SECCOMP_RET_* value that a call meets, and how many instructions that took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// SECCOMP_RET_* with its data.
+    pub verdict: u32,
+    /// Instructions evaluated.
+    pub steps: usize,
+}
+
+/// Runs a filter. None if it is not a filter: no end, or an instruction that none should have.
+pub fn run(instructions: &[sock_filter], call: &Call) -> Option<Outcome> {
+    let (mut accumulator, mut next, mut steps) = (0_u32, 0_usize, 0_usize);
+    loop {
+        let instruction = instructions.get(next)?;
+        let (k, mut skip) = (instruction.k, 0);
+        let mut way = |yes: bool| skip = usize::from(if yes { instruction.jt } else { instruction.jf });
+        match instruction.code {
+            LOAD => accumulator = call.word(k)?,
+            AND => accumulator &= k,
+            EQUAL => way(accumulator == k),
+            GREATER => way(accumulator > k),
+            AT_LEAST => way(accumulator >= k),
+            ANY_BIT => way(accumulator & k != 0),
+            JUMP => skip = usize::try_from(k).ok()?,
+            RETURN => return Some(Outcome { verdict: k, steps: steps + 1 }),
+            _ => return None,
+        }
+        (next, steps) = (next + 1 + skip, steps + 1);
+    }
+}
+
+/// Whether a filter lets a call of the native architecture through whatever its arguments: the planner
+/// needs to know it of the calls that the runtime itself makes behind the filter.
+pub fn allows(instructions: &[sock_filter], number: u32, audit: u32) -> bool {
+    let through = |verdict: u32| matches!(verdict, libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG);
+    let call = |value| Call { number, audit, arguments: [value; 6], ..Call::default() };
+    // Two patterns of arguments that no usual condition treats alike.
+    [0, u64::MAX].iter().all(|value| run(instructions, &call(*value)).is_some_and(|end| through(end.verdict)))
+}

@@ -1,0 +1,38 @@
+//! The system call filter: from a profile to classic BPF, in microseconds and without a library.
+//!
+//! The kernel runs a seccomp filter, a small program of classic BPF, at every system call of a process.
+//! It sees the call's number, the architecture of the caller and the six argument registers, and answers
+//! with a verdict: allow, log, fail with an errno, ask an agent or a tracer, trap, kill. It cannot
+//! follow pointers. A filter stays for ever and is inherited by every child; more filters may be added
+//! on top, and the strictest verdict counts.
+//!
+//! A profile (config-linux.md, Seccomp) names calls. What that means is settled in four steps, each a
+//! file, all pure:
+//!
+//! * [`tables`]: a name has a number in each system call table that the kernel serves. i386 and x32
+//!   programs run on an x86-64 kernel; a filter that forgot them would be no filter.
+//! * [`rules`]: several rules on one call become chains of conditions in a fixed order.
+//! * [`layout`]: neighbours with one decision become runs, the runs a balanced tree.
+//! * [`assemble`]: the tree becomes instructions, written from the end, with returns shared.
+//!
+//! What runc and libseccomp decide, this decides (tests/seccomp_oracle.rs compares them call by call),
+//! down to the answer ENOSYS for calls newer than the profile, which keeps new C libraries working
+//! under old profiles. Where libseccomp 2.6 contradicts its own documentation, the documentation wins:
+//! it shares the tails of rules with `<`, `>` and a second condition, so that one rule's tail is also
+//! asked behind the other's range.
+//!
+//! [`run`] has the two effects: the child loads the filter, the runtime hands the descriptor of a
+//! listener to the agent that answers SCMP_ACT_NOTIFY.
+
+mod assemble;
+pub mod interpret;
+mod layout;
+mod plan;
+mod rules;
+pub mod run;
+pub mod tables;
+mod words;
+
+pub use plan::{Filter, Listener, compile};
+pub use tables::Arch;
+pub use words::{actions, archs, known_flags, operators};

@@ -1,0 +1,243 @@
+//! From a profile to a filter: which table has which number, and what the kernel does about it.
+
+use seccompiler::sock_filter;
+
+use crate::config::{Seccomp, SeccompAction as Action, SeccompRule};
+use crate::error::{Failure, Field, Result};
+
+use super::layout::{self, Decision, Family};
+use super::rules::{self, Chain, Test};
+use super::tables::{self, ARCHITECTURES, Arch};
+use super::words::{self, FLAGS};
+
+/// The kernel's limit of a program (BPF_MAXINSNS).
+const LONGEST: usize = 4096;
+
+/// What the kernel is given.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Classic BPF over `struct seccomp_data`, ready to be loaded.
+    pub instructions: Vec<sock_filter>,
+    /// SECCOMP_FILTER_FLAG_*.
+    pub flags: u64,
+    /// Who answers SCMP_ACT_NOTIFY. Some exactly if the load yields a descriptor.
+    pub listener: Option<Listener>,
+    /// Names that no architecture knows; their rules are skipped.
+    pub unknown: Vec<String>,
+}
+
+/// The agent behind `listenerPath`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its AF_UNIX stream socket.
+    pub path: String,
+    /// Passed on to it.
+    pub metadata: String,
+}
+
+/// Compiles a profile for the programs that a kernel of the `native` architecture can run.
+///
+/// # Errors
+/// A word that is not of config-linux.md, an errno that does not fit or that its action does not take,
+/// rules that contradict each other, a listener without its path, a filter beyond the kernel's limit.
+pub fn compile(profile: &Seccomp, native: Arch) -> Result<Filter> {
+    let default = verdict(profile.default_action, profile.default_errno_ret)
+        .map_err(|text| Failure::config(Field::new("linux.seccomp.defaultErrnoRet"), text))?;
+    let rules = read_rules(profile, default)?;
+    let archs = architectures(profile, native)?;
+    let listener = listener(profile)?;
+    let flags = flags(profile, listener.as_ref())?;
+
+    let mut families: Vec<Family> = Vec::with_capacity(2);
+    for arch in archs {
+        let calls = decisions(profile, &rules, arch)?;
+        let newest = newest(profile, arch).filter(|_| hides_new_calls(profile.default_action));
+        let family = match families.iter().position(|family| family.audit == arch.audit()) {
+            Some(known) => &mut families[known],
+            None => {
+                families.push(Family { audit: arch.audit(), members: Vec::with_capacity(2) });
+                families.last_mut().expect("one was pushed just now")
+            }
+        };
+        family.members.push(layout::Member { arch, calls, newest });
+    }
+    let instructions = layout::program(families, default);
+    if instructions.len() > LONGEST {
+        let text = format!("the filter has {} instructions, the kernel takes {LONGEST}", instructions.len());
+        return Err(Failure::config(Field::new("linux.seccomp.syscalls"), text));
+    }
+    Ok(Filter { instructions, flags, listener, unknown: unknown(profile) })
+}
+
+/// A rule as compilation needs it.
+struct Rule {
+    verdict: u32,
+    /// Each a set of conditions that must all hold; one of the sets must.
+    alternatives: Vec<Vec<Test>>,
+    /// It says what happens anyway.
+    idle: bool,
+}
+
+fn read_rules(profile: &Seccomp, default: u32) -> Result<Vec<Rule>> {
+    let read = |(index, rule): (usize, &SeccompRule)| {
+        let field = |leaf| Field::index("linux.seccomp.syscalls", index).leaf(leaf);
+        let verdict = verdict(rule.action, rule.errno_ret).map_err(|text| Failure::config(field("errnoRet"), text))?;
+        if rule.args.iter().any(|arg| arg.index > 5) {
+            return Err(Failure::config(field("args"), "a system call has arguments 0 to 5"));
+        }
+        // The runtime itself writes after the filter is loaded, before the agent can answer.
+        if rule.action == Action::Notify && rule.names.iter().any(|name| name == "write") {
+            return Err(Failure::config(field("action"), "SCMP_ACT_NOTIFY cannot be used for the write syscall"));
+        }
+        Ok(Rule { verdict, alternatives: alternatives(rule), idle: verdict == default })
+    };
+    profile.syscalls.iter().enumerate().map(read).collect()
+}
+
+/// Conditions on distinct arguments must all hold; as soon as two are on one argument, every condition
+/// of the rule is an alternative of its own (config-linux.md leaves it open, runc and crun agree).
+fn alternatives(rule: &SeccompRule) -> Vec<Vec<Test>> {
+    let mut tests: Vec<Test> = rule.args.iter().map(Test::new).collect();
+    let shared = |test: &Test| tests.iter().filter(|other| other.argument == test.argument).count() > 1;
+    if tests.iter().any(shared) {
+        return tests.into_iter().map(|test| vec![test]).collect();
+    }
+    tests.sort_by_key(|test| test.argument);
+    vec![tests]
+}
+
+/// The SECCOMP_RET_* value of an action.
+fn verdict(action: Action, errno: Option<u32>) -> std::result::Result<u32, String> {
+    let takes_errno = matches!(action, Action::Errno | Action::Trace);
+    if errno.is_some() && !takes_errno {
+        return Err(format!("{} takes no errno", words::action_name(action)));
+    }
+    let data = match errno {
+        Some(errno) => u16::try_from(errno).map_err(|_| format!("{errno} does not fit into 16 bits"))?,
+        None => 1, // EPERM
+    };
+    Ok(words::return_value(action) | if takes_errno { u32::from(data) } else { 0 })
+}
+
+/// The tables that this kernel serves among those that the profile names. Its own is always among them.
+fn architectures(profile: &Seccomp, native: Arch) -> Result<Vec<Arch>> {
+    let mut asked = vec![native];
+    for (index, name) in profile.architectures.iter().enumerate() {
+        let row = ARCHITECTURES.binary_search_by(|(known, _)| (*known).cmp(name)).map_err(|_| {
+            let field = Field::index("linux.seccomp.architectures", index);
+            Failure::config(field, format!("unknown architecture {name:?}"))
+        })?;
+        asked.extend(ARCHITECTURES[row].1);
+    }
+    Ok(native.served().iter().copied().filter(|arch| asked.contains(arch)).collect())
+}
+
+/// A rule for a number of one table.
+struct Entry {
+    number: u32,
+    rule: usize,
+    /// i386 reaches the call through socketcall or ipc.
+    subcall: Option<u32>,
+}
+
+/// What one table's calls meet, by ascending number.
+fn decisions(profile: &Seccomp, rules: &[Rule], arch: Arch) -> Result<Vec<(u32, Decision)>> {
+    let mut entries = entries(profile, rules, arch);
+    entries.sort_by_key(|entry| entry.number);
+    let mut calls = Vec::with_capacity(entries.len());
+    for group in entries.chunk_by(|a, b| a.number == b.number) {
+        calls.push((group[0].number, decide(rules, group, arch)?));
+    }
+    Ok(calls)
+}
+
+fn entries(profile: &Seccomp, rules: &[Rule], arch: Arch) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(512);
+    let asking = profile.syscalls.iter().enumerate().filter(|(rule, _)| !rules[*rule].idle);
+    for (rule, name) in asking.flat_map(|(rule, asked)| asked.names.iter().map(move |name| (rule, name))) {
+        if arch == Arch::X86
+            && let Some(multiplexed) = tables::multiplexed(name)
+        {
+            entries.push(Entry { number: multiplexed.through, rule, subcall: Some(multiplexed.subcall) });
+        }
+        if let Some(number) = tables::numbers(name).and_then(|numbers| numbers.on(arch)) {
+            entries.push(Entry { number, rule, subcall: None });
+        }
+    }
+    entries
+}
+
+fn decide(rules: &[Rule], entries: &[Entry], arch: Arch) -> Result<Decision> {
+    let mut chains = Vec::new();
+    for entry in entries {
+        let rule = &rules[entry.rule];
+        for tests in &rule.alternatives {
+            let chain = Chain::new(tests, rule.verdict, arch.width(), entry.subcall);
+            rules::add(&mut chains, chain, arch.width()).map_err(|_| {
+                let field = Field::index("linux.seccomp.syscalls", entry.rule);
+                Failure::config(field, "contradicts an earlier rule for the same system call")
+            })?;
+        }
+    }
+    Ok(match &chains[..] {
+        [only] if only.tests.is_empty() => Decision::Return(only.verdict),
+        _ => Decision::Ask(chains, arch.width()),
+    })
+}
+
+/// Whether calls newer than the profile must look as if the kernel did not have them.
+///
+/// A C library tries the new call first and falls back on ENOSYS, not on EPERM; runc answers so since
+/// 1.0.0-rc93 (#2750) and images depend on it. An action that lets calls through needs no such answer.
+fn hides_new_calls(default: Action) -> bool {
+    !matches!(default, Action::Allow | Action::Log | Action::Trace)
+}
+
+/// The greatest number that the profile names, which stands for the newest call that its author knew.
+/// Calls that i386 multiplexes do not count, as their direct numbers came long after them.
+fn newest(profile: &Seccomp, arch: Arch) -> Option<u32> {
+    let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
+    let counts = |name: &&String| arch != Arch::X86 || tables::multiplexed(name).is_none();
+    let numbers = names.filter(counts).filter_map(|name| tables::numbers(name)?.on(arch));
+    numbers.max().filter(|number| *number > 0)
+}
+
+fn unknown(profile: &Seccomp) -> Vec<String> {
+    let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
+    names.filter(|name| tables::numbers(name).is_none()).cloned().collect()
+}
+
+/// The agent, if any rule asks for it.
+fn listener(profile: &Seccomp) -> Result<Option<Listener>> {
+    let field = |leaf| Field::new("linux.seccomp").leaf(leaf);
+    if profile.default_action == Action::Notify {
+        let text = "SCMP_ACT_NOTIFY cannot be used as default action";
+        return Err(Failure::config(field("defaultAction"), text));
+    }
+    if profile.listener_path.is_empty() && !profile.listener_metadata.is_empty() {
+        return Err(Failure::config(field("listenerMetadata"), "must not be set without listenerPath"));
+    }
+    if !profile.syscalls.iter().any(|rule| rule.action == Action::Notify) {
+        return Ok(None);
+    }
+    if profile.listener_path.is_empty() {
+        return Err(Failure::config(field("listenerPath"), "must be set for SCMP_ACT_NOTIFY"));
+    }
+    Ok(Some(Listener { path: profile.listener_path.clone(), metadata: profile.listener_metadata.clone() }))
+}
+
+/// The flags of the load. No list at all is not an empty one: it means SPEC_ALLOW, as in runc and crun.
+fn flags(profile: &Seccomp, listener: Option<&Listener>) -> Result<u64> {
+    let mut flags = if listener.is_some() { words::NEW_LISTENER } else { 0 };
+    let Some(names) = &profile.flags else { return Ok(flags | words::SPEC_ALLOW) };
+    for (index, name) in names.iter().enumerate() {
+        let Some(flag) = FLAGS.iter().find(|flag| flag.name == name) else {
+            let field = Field::index("linux.seccomp.flags", index);
+            return Err(Failure::config(field, format!("unknown flag {name:?}")));
+        };
+        if !flag.listener_only || listener.is_some() {
+            flags |= flag.bit;
+        }
+    }
+    Ok(flags)
+}
