@@ -76,11 +76,43 @@ fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// Reads a type from a JSON object and from nothing else.
+///
+/// serde's derive also takes a struct from an array, by position: `"root": ["/", true]` would pass.
+/// So the derive is `remote = "Self"`, which makes inherent functions, and the traits are ours.
+macro_rules! only_objects {
+    ($($name:ident)*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl<'de> serde::de::Visitor<'de> for Visitor {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("an object")
+                    }
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<$name, A::Error> {
+                        $name::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    }
+                }
+                deserializer.deserialize_map(Visitor)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $name::serialize(self, serializer)
+            }
+        }
+    )*};
+}
+
 macro_rules! objects {
     ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $ty:ty,)* })*) => {$(
+        only_objects!($name);
+
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-        #[serde(rename_all = "camelCase", default)]
+        #[serde(remote = "Self", rename_all = "camelCase", default)]
         pub struct $name {
             $(
                 $(#[$attr])*
@@ -143,18 +175,6 @@ objects! {
         gid_mappings: Vec<IdMapping>,
     }
 
-    /// config-linux.md, User namespace mappings.
-    IdMapping {
-        /// First id inside the container.
-        #[serde(rename = "containerID")]
-        container_id: u32,
-        /// First id on the host.
-        #[serde(rename = "hostID")]
-        host_id: u32,
-        /// How many.
-        size: u32,
-    }
-
     /// config.md, Process.
     Process {
         /// Attach a pseudo-terminal.
@@ -196,20 +216,6 @@ objects! {
         height: u16,
         /// Columns.
         width: u16,
-    }
-
-    /// config.md, User.
-    User {
-        /// In the container's user namespace.
-        uid: u32,
-        /// In the container's user namespace.
-        gid: u32,
-        /// File mode creation mask; unchanged if absent.
-        umask: Option<u32>,
-        /// Supplementary groups.
-        additional_gids: Vec<u32>,
-        /// Not used on Linux; parsed so that it is not unknown.
-        username: Option<String>,
     }
 
     /// config.md, Linux process capabilities: names such as `CAP_CHOWN`; unknown ones are a warning.
@@ -499,9 +505,47 @@ objects! {
     }
 }
 
+only_objects! {
+    IdMapping User Device DeviceRule Namespace Rlimit Scheduler IoPriority Personality
+    Seccomp SeccompRule SeccompArg
+}
+
+/// config-linux.md, User namespace mappings. A missing number would read as root's: all are required.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+pub struct IdMapping {
+    /// First id inside the container.
+    #[serde(rename = "containerID")]
+    pub container_id: u32,
+    /// First id on the host.
+    #[serde(rename = "hostID")]
+    pub host_id: u32,
+    /// How many.
+    pub size: u32,
+}
+
+/// config.md, User. The ids are written even where they are 0: readers require them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct User {
+    /// In the container's user namespace.
+    pub uid: u32,
+    /// In the container's user namespace.
+    pub gid: u32,
+    /// File mode creation mask; unchanged if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub umask: Option<u32>,
+    /// Supplementary groups.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub additional_gids: Vec<u32>,
+    /// Not used on Linux; parsed so that it is not unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+}
+
 /// config-linux.md, Devices: a node to make.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Device {
     /// c, b, u or p.
     #[serde(rename = "type")]
@@ -541,7 +585,7 @@ pub enum DeviceType {
 
 /// config-linux.md, Allowed Device list: one rule.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct DeviceRule {
     /// Allow or deny.
     pub allow: bool,
@@ -561,6 +605,7 @@ pub struct DeviceRule {
 
 /// config-linux.md, Namespaces: one of them.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
 pub struct Namespace {
     /// Which.
     #[serde(rename = "type")]
@@ -594,6 +639,7 @@ pub enum NamespaceType {
 
 /// config.md, Process: a resource limit.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
 pub struct Rlimit {
     /// RLIMIT_*.
     #[serde(rename = "type")]
@@ -606,7 +652,7 @@ pub struct Rlimit {
 
 /// config.md, Scheduler: sched_setattr(2).
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Scheduler {
     /// SCHED_*.
     pub policy: String,
@@ -632,6 +678,7 @@ pub struct Scheduler {
 
 /// config.md, I/O Priority: ioprio_set(2).
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
 pub struct IoPriority {
     /// IOPRIO_CLASS_*.
     pub class: String,
@@ -642,6 +689,7 @@ pub struct IoPriority {
 
 /// config-linux.md, Personality.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
 pub struct Personality {
     /// LINUX or LINUX32.
     pub domain: String,
@@ -652,7 +700,7 @@ pub struct Personality {
 
 /// config-linux.md, Seccomp.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Seccomp {
     /// Of system calls that no rule matches.
     pub default_action: SeccompAction,
@@ -726,7 +774,7 @@ pub enum SeccompAction {
 
 /// config-linux.md, Seccomp: one rule.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct SeccompRule {
     /// System calls.
     pub names: Vec<String>,
@@ -746,7 +794,7 @@ pub struct SeccompRule {
 
 /// config-linux.md, Seccomp: a condition on an argument.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct SeccompArg {
     /// 0 to 5.
     pub index: u32,

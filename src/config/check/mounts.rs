@@ -1,0 +1,172 @@
+//! config.md, Mounts: where, from what, and with which options.
+
+use super::{Findings, depth, namespaces};
+use crate::config::{Mount, Spec};
+use crate::error::Field;
+use crate::rootfs::options::{IdMapping as Source, MountOptions, Reach};
+
+pub(super) fn check(spec: &Spec, findings: &mut Findings) {
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        destination(index, mount, findings);
+        let options = match MountOptions::parse(&mount.options) {
+            Ok(options) => options,
+            Err(fault) => {
+                let field = Field::path(format!("mounts[{index}].options[{}]", fault.index));
+                findings.refuse(field, fault.text);
+                continue;
+            }
+        };
+        source(index, mount, &options, findings);
+        filesystem(index, mount, &options, findings);
+        mappings(index, mount, &options, spec, findings);
+    }
+}
+
+/// "A relative path is relative to "/"", config.md says, and calls that deprecated.
+fn destination(index: usize, mount: &Mount, findings: &mut Findings) {
+    let field = || Field::index("mounts", index).leaf("destination");
+    let path = mount.destination.as_str();
+    if path.is_empty() {
+        return findings.refuse(field(), "required, and missing");
+    }
+    if depth(path).is_none() {
+        return findings.refuse(field(), format!("{path} leaves the root filesystem"));
+    }
+    if !path.starts_with('/') {
+        findings.warn(
+            field(),
+            &format!("{path:?} is read as /{path}: relative paths are deprecated"),
+        );
+    }
+    if let Some(file) = clean(path).strip_prefix("proc/")
+        && !IN_PROC.contains(&file)
+    {
+        findings.refuse(
+            field(),
+            format!("cannot be mounted: {path} is inside /proc"),
+        );
+    }
+}
+
+/// What may be covered inside /proc: files that only inform. A mount elsewhere in it could hide that
+/// a security label was never written (CVE-2019-16884).
+const IN_PROC: [&str; 11] = [
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "net/dev",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
+];
+
+/// The path without what means nothing: `//a/./b/../c/` is `a/c`.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn source(index: usize, mount: &Mount, options: &MountOptions<'_>, findings: &mut Findings) {
+    let missing = mount.source.as_ref().is_none_or(String::is_empty);
+    if options.bind.is_some() && missing {
+        findings.refuse(
+            Field::index("mounts", index).leaf("source"),
+            "a bind mount needs a source",
+        );
+    }
+}
+
+fn filesystem(index: usize, mount: &Mount, options: &MountOptions<'_>, findings: &mut Findings) {
+    let field = |leaf| Field::index("mounts", index).leaf(leaf);
+    let kind = mount.kind.as_deref().unwrap_or("");
+    if options.bind.is_none() && !options.remount && options.propagation.is_empty() {
+        match kind {
+            "" | "none" => findings.refuse(
+                field("type"),
+                "required, as neither bind nor rbind stands in the options",
+            ),
+            // The kernel would say "no such device": there is no such filesystem.
+            "bind" => findings.refuse(
+                field("options"),
+                "the type bind needs the option bind or rbind",
+            ),
+            _ => {}
+        }
+    }
+    if kind.contains('/') {
+        findings.refuse(
+            field("type"),
+            format!("{kind:?} is not the name of a filesystem"),
+        );
+    }
+    if clean(&mount.destination) == "proc"
+        && options.bind.is_none()
+        && !matches!(kind, "proc" | "" | "none" | "bind")
+    {
+        findings.refuse(field("type"), format!("/proc must be procfs, not {kind}"));
+    }
+    if options.tmpcopyup && (kind != "tmpfs" || options.bind.is_some()) {
+        findings.refuse(field("options"), "tmpcopyup needs the type tmpfs");
+    }
+    if options.bind.is_some() && !options.superblock.is_empty() {
+        let words = options.superblock.join(",");
+        findings.warn(
+            field("options"),
+            &format!("{words} has no effect on a bind mount: it belongs to the whole filesystem"),
+        );
+    }
+}
+
+/// config.md: mappings come in pairs, and `idmap` without any takes the container's.
+fn mappings(
+    index: usize,
+    mount: &Mount,
+    options: &MountOptions<'_>,
+    spec: &Spec,
+    findings: &mut Findings,
+) {
+    let sides = [
+        ("uidMappings", &mount.uid_mappings),
+        ("gidMappings", &mount.gid_mappings),
+    ];
+    for (name, maps) in sides {
+        let field = |place: usize, leaf: &str| {
+            Field::path(format!("mounts[{index}].{name}[{place}]{leaf}"))
+        };
+        namespaces::ranges(&field, maps, findings);
+    }
+    let given = !mount.uid_mappings.is_empty();
+    if given == mount.gid_mappings.is_empty() {
+        let missing = if given { "gidMappings" } else { "uidMappings" };
+        findings.refuse(
+            Field::index("mounts", index).leaf(missing),
+            "both kinds of mappings are needed, or neither",
+        );
+    }
+    let Some((reach, source)) = &options.idmap else {
+        return;
+    };
+    let container = spec.linux.as_ref().is_some_and(|linux| {
+        namespaces::find(&linux.namespaces, crate::config::NamespaceType::User).is_some()
+    });
+    if *source == Source::Inherited && !given && !container {
+        let word = if *reach == Reach::Tree {
+            "ridmap"
+        } else {
+            "idmap"
+        };
+        let text = format!("{word} needs mappings: neither the mount nor the container has any");
+        findings.refuse(Field::index("mounts", index).leaf("options"), text);
+    }
+}

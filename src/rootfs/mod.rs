@@ -1,0 +1,3 @@
+//! The container's root filesystem.
+
+pub mod options;
