@@ -52,23 +52,42 @@ fn compare(library: &Library, profile: &Seccomp, native: Arch, dice: &mut Dice) 
     let ours = match compile(profile, native) {
         Ok(ours) => ours.instructions,
         Err(_) if theirs.is_err() => return Findings::default(),
-        Err(failure) => return Findings { wrong: Some(failure.to_string()), ..Findings::default() },
+        Err(failure) => {
+            return Findings {
+                wrong: Some(failure.to_string()),
+                ..Findings::default()
+            };
+        }
     };
-    let verdict = |program: &[seccompiler::sock_filter], call: &Call| run(program, call).expect("a filter ends with a verdict").verdict;
+    let verdict = |program: &[seccompiler::sock_filter], call: &Call| {
+        run(program, call)
+            .expect("a filter ends with a verdict")
+            .verdict
+    };
     let meaning = Meaning::new(profile, native);
     let mut findings = Findings::default();
-    let confused = theirs.as_ref().is_ok_and(|oracle| oracle.is_confused()) || profiles::shares_tails(profile);
+    let confused =
+        theirs.as_ref().is_ok_and(|oracle| oracle.is_confused()) || profiles::shares_tails(profile);
     findings.confused = u64::from(confused);
     for call in profiles::calls(profile, native, dice) {
         let (our, meant) = (verdict(&ours, &call), meaning.verdicts(&call));
-        let their = theirs.as_ref().ok().map(|oracle| oracle.verdict(profile, &call));
+        let their = theirs
+            .as_ref()
+            .ok()
+            .map(|oracle| oracle.verdict(profile, &call));
         if !meant.contains(&our) {
-            findings.wrong.get_or_insert(format!("{call:x?}: {our:#x}, meant {meant:x?}, libseccomp {their:x?}"));
+            findings.wrong.get_or_insert(format!(
+                "{call:x?}: {our:#x}, meant {meant:x?}, libseccomp {their:x?}"
+            ));
         } else if their == Some(our) {
             findings.agreed += 1;
             findings.chosen += u64::from(meant.len() > 1);
-        } else if let Some(their) = their && !confused {
-            findings.wrong.get_or_insert(format!("{call:x?}: {our:#x}, libseccomp {their:#x}, meant {meant:x?}"));
+        } else if let Some(their) = their
+            && !confused
+        {
+            findings.wrong.get_or_insert(format!(
+                "{call:x?}: {our:#x}, libseccomp {their:#x}, meant {meant:x?}"
+            ));
         }
     }
     findings
@@ -84,14 +103,18 @@ fn numbers_are_those_of_libseccomp() {
             false => newer.push(name),
         }
     }
-    println!("{same} calls alike, {} newer than the library: {newer:?}", newer.len());
+    println!(
+        "{same} calls alike, {} newer than the library: {newer:?}",
+        newer.len()
+    );
     assert!(same > 450);
 }
 
 #[test]
 fn dockers_default_profile_decides_as_under_libseccomp() {
     let Some(library) = library() else { return };
-    let mut profile: Seccomp = serde_json::from_str(include_str!("fixtures/seccomp-docker.json")).unwrap();
+    let mut profile: Seccomp =
+        serde_json::from_str(include_str!("fixtures/seccomp-docker.json")).unwrap();
     for rule in &mut profile.syscalls {
         rule.names.retain(|name| library.knows(name));
     }
@@ -103,11 +126,16 @@ fn dockers_default_profile_decides_as_under_libseccomp() {
 fn random_profiles_decide_as_meant_and_as_under_libseccomp() {
     let Some(library) = library() else { return };
     let known = profiles::names(&library);
-    let rounds = std::env::var("SECCOMP_ORACLE_ROUNDS").map_or(2000, |rounds| rounds.parse().unwrap());
+    let rounds =
+        std::env::var("SECCOMP_ORACLE_ROUNDS").map_or(2000, |rounds| rounds.parse().unwrap());
     let mut total = Findings::default();
     for seed in 0..rounds {
         let mut dice = Dice::new(seed);
-        let native = if dice.one_in(4) { Arch::Aarch64 } else { Arch::X86_64 };
+        let native = if dice.one_in(4) {
+            Arch::Aarch64
+        } else {
+            Arch::X86_64
+        };
         let profile = profiles::random(&known, native, &mut dice);
         let findings = compare(&library, &profile, native, &mut dice);
         total.agreed += findings.agreed;
@@ -116,8 +144,15 @@ fn random_profiles_decide_as_meant_and_as_under_libseccomp() {
         let text = || serde_json::to_string(&profile).unwrap();
         assert_eq!(findings.wrong, None, "seed {seed}, {native:?}: {}", text());
     }
-    let Findings { agreed, confused, chosen, .. } = total;
-    println!("{agreed} verdicts agree, {chosen} of them libseccomp's choice; {confused} of its programs are confused");
+    let Findings {
+        agreed,
+        confused,
+        chosen,
+        ..
+    } = total;
+    println!(
+        "{agreed} verdicts agree, {chosen} of them libseccomp's choice; {confused} of its programs are confused"
+    );
     assert!(agreed > 1000 * rounds && confused * 5 < rounds);
 }
 
@@ -127,29 +162,85 @@ fn shrink() {
     let Some(library) = library() else { return };
     let known = profiles::names(&library);
     let mut shown = 0;
-    let still = |p: &Seccomp, native| (0..6).find_map(|s| compare(&library, p, native, &mut Dice::new(s)).wrong);
+    let still = |p: &Seccomp, native| {
+        (0..6).find_map(|s| compare(&library, p, native, &mut Dice::new(s)).wrong)
+    };
     let from: u64 = std::env::var("FROM").map_or(0, |s| s.parse().unwrap());
-    for seed in from..from+12000 {
+    for seed in from..from + 12000 {
         let mut dice = Dice::new(seed);
-        let native = if dice.one_in(4) { Arch::Aarch64 } else { Arch::X86_64 };
+        let native = if dice.one_in(4) {
+            Arch::Aarch64
+        } else {
+            Arch::X86_64
+        };
         let mut profile = profiles::random(&known, native, &mut dice);
-        if compare(&library, &profile, native, &mut dice).wrong.is_none() || still(&profile, native).is_none() { continue }
+        if compare(&library, &profile, native, &mut dice)
+            .wrong
+            .is_none()
+            || still(&profile, native).is_none()
+        {
+            continue;
+        }
         loop {
             let mut better = None;
             let mut tries = Vec::new();
             for i in 0..profile.syscalls.len() {
-                let mut p = profile.clone(); p.syscalls.remove(i); tries.push(p);
-                for j in 0..profile.syscalls[i].names.len() { let mut p = profile.clone(); p.syscalls[i].names.remove(j); if !p.syscalls[i].names.is_empty() {tries.push(p);} }
-                for j in 0..profile.syscalls[i].args.len() { let mut p = profile.clone(); p.syscalls[i].args.remove(j); tries.push(p); }
+                let mut p = profile.clone();
+                p.syscalls.remove(i);
+                tries.push(p);
+                for j in 0..profile.syscalls[i].names.len() {
+                    let mut p = profile.clone();
+                    p.syscalls[i].names.remove(j);
+                    if !p.syscalls[i].names.is_empty() {
+                        tries.push(p);
+                    }
+                }
+                for j in 0..profile.syscalls[i].args.len() {
+                    let mut p = profile.clone();
+                    p.syscalls[i].args.remove(j);
+                    tries.push(p);
+                }
             }
-            for i in 0..profile.architectures.len() { let mut p = profile.clone(); p.architectures.remove(i); tries.push(p); }
-            for p in tries { if still(&p, native).is_some() { better = Some(p); break } }
-            match better { Some(p) => profile = p, None => break }
+            for i in 0..profile.architectures.len() {
+                let mut p = profile.clone();
+                p.architectures.remove(i);
+                tries.push(p);
+            }
+            for p in tries {
+                if still(&p, native).is_some() {
+                    better = Some(p);
+                    break;
+                }
+            }
+            match better {
+                Some(p) => profile = p,
+                None => break,
+            }
         }
-        println!("--- seed {seed} {native:?} {}", still(&profile, native).unwrap());
-        println!("default {:?} {:?}", profile.default_action, profile.architectures);
-        for r in &profile.syscalls { println!("  {:?} {:?} {:?} {}", r.names, r.action, r.errno_ret, r.args.iter().map(|a| format!("a{} {:?} {:x},{:x}", a.index, a.op, a.value, a.value_two)).collect::<Vec<_>>().join(" && ")); }
+        println!(
+            "--- seed {seed} {native:?} {}",
+            still(&profile, native).unwrap()
+        );
+        println!(
+            "default {:?} {:?}",
+            profile.default_action, profile.architectures
+        );
+        for r in &profile.syscalls {
+            println!(
+                "  {:?} {:?} {:?} {}",
+                r.names,
+                r.action,
+                r.errno_ret,
+                r.args
+                    .iter()
+                    .map(|a| format!("a{} {:?} {:x},{:x}", a.index, a.op, a.value, a.value_two))
+                    .collect::<Vec<_>>()
+                    .join(" && ")
+            );
+        }
         shown += 1;
-        if shown == 25 { break }
+        if shown == 25 {
+            break;
+        }
     }
 }

@@ -176,6 +176,16 @@ impl CgroupPath {
         &self.0
     }
 
+    /// A cgroup below this one, which `..` does not leave.
+    pub fn below(&self, path: &str) -> Result<Self> {
+        let inner = clean(path);
+        if inner.is_empty() {
+            return Ok(self.clone());
+        }
+        Self::try_from(format!("{}/{inner}", self.0))
+            .map_err(|text| Failure::config(Field::new("--cgroup"), text))
+    }
+
     /// `c`.
     pub fn name(&self) -> &str {
         self.0

@@ -32,7 +32,7 @@
 
 pub mod plan;
 pub mod run;
-mod tail;
+pub mod tail;
 mod tree;
 
 pub use plan::{Kind, PreparedHook, prepare, prepare_all};

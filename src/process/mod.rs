@@ -2,4 +2,8 @@
 //!
 //! [`terminal`] is where it reads and writes.
 
+pub mod elf;
+pub mod home;
+pub mod plan;
+pub mod run;
 pub mod terminal;

@@ -55,12 +55,21 @@ pub struct Program {
 impl Program {
     /// An empty program with room for as many instructions as a usual profile needs.
     pub fn new() -> Self {
-        Self { reversed: Vec::with_capacity(512), returns: Vec::with_capacity(8) }
+        Self {
+            reversed: Vec::with_capacity(512),
+            returns: Vec::with_capacity(8),
+        }
     }
 
     /// Asks, and goes one way or the other. `held` is the offset of the word that A holds unmasked,
     /// where the caller knows: a way that begins with the same load enters behind it.
-    pub fn ask(&mut self, question: Question, held: Option<u32>, yes: Target, no: Target) -> Target {
+    pub fn ask(
+        &mut self,
+        question: Question,
+        held: Option<u32>,
+        yes: Target,
+        no: Target,
+    ) -> Target {
         let (yes, no) = (self.behind_load(yes, held), self.behind_load(no, held));
         let (yes, no) = (self.near(yes), self.near(no));
         let (jt, jf) = (self.distance(yes), self.distance(no));
@@ -102,7 +111,11 @@ impl Program {
         match (target, held) {
             (Target::At(place), Some(word)) if place > 0 => {
                 let next = &self.reversed[place];
-                if next.code == LOAD && next.k == word { Target::At(place - 1) } else { target }
+                if next.code == LOAD && next.k == word {
+                    Target::At(place - 1)
+                } else {
+                    target
+                }
             }
             _ => target,
         }
@@ -112,7 +125,11 @@ impl Program {
     fn near(&mut self, target: Target) -> usize {
         let known = match target {
             Target::At(place) => Some(place),
-            Target::Return(value) => self.returns.iter().find(|known| known.0 == value).map(|known| known.1),
+            Target::Return(value) => self
+                .returns
+                .iter()
+                .find(|known| known.0 == value)
+                .map(|known| known.1),
         };
         if let Some(place) = known
             && self.reversed.len() - place <= REACH
@@ -137,7 +154,12 @@ impl Program {
 
     fn stone(&mut self, place: usize) {
         let distance = self.reversed.len() - place - 1;
-        self.push(JUMP, 0, 0, u32::try_from(distance).expect("a program is shorter than 2^32"));
+        self.push(
+            JUMP,
+            0,
+            0,
+            u32::try_from(distance).expect("a program is shorter than 2^32"),
+        );
     }
 
     fn distance(&self, place: usize) -> u8 {

@@ -29,7 +29,9 @@ impl Call {
             0 => return Some(self.number),
             4 => return Some(self.audit),
             8 | 12 => self.instruction_pointer,
-            _ => *self.arguments.get(usize::try_from((offset - 16) / 8).ok()?)?,
+            _ => *self
+                .arguments
+                .get(usize::try_from((offset - 16) / 8).ok()?)?,
         };
         u32::try_from(half(double, offset)).ok()
     }
@@ -50,7 +52,8 @@ pub fn run(instructions: &[sock_filter], call: &Call) -> Option<Outcome> {
     loop {
         let instruction = instructions.get(next)?;
         let (k, mut skip) = (instruction.k, 0);
-        let mut way = |yes: bool| skip = usize::from(if yes { instruction.jt } else { instruction.jf });
+        let mut way =
+            |yes: bool| skip = usize::from(if yes { instruction.jt } else { instruction.jf });
         match instruction.code {
             LOAD => accumulator = call.word(k)?,
             AND => accumulator &= k,
@@ -59,7 +62,12 @@ pub fn run(instructions: &[sock_filter], call: &Call) -> Option<Outcome> {
             AT_LEAST => way(accumulator >= k),
             ANY_BIT => way(accumulator & k != 0),
             JUMP => skip = usize::try_from(k).ok()?,
-            RETURN => return Some(Outcome { verdict: k, steps: steps + 1 }),
+            RETURN => {
+                return Some(Outcome {
+                    verdict: k,
+                    steps: steps + 1,
+                });
+            }
             _ => return None,
         }
         (next, steps) = (next + 1 + skip, steps + 1);
@@ -70,7 +78,14 @@ pub fn run(instructions: &[sock_filter], call: &Call) -> Option<Outcome> {
 /// needs to know it of the calls that the runtime itself makes behind the filter.
 pub fn allows(instructions: &[sock_filter], number: u32, audit: u32) -> bool {
     let through = |verdict: u32| matches!(verdict, libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG);
-    let call = |value| Call { number, audit, arguments: [value; 6], ..Call::default() };
+    let call = |value| Call {
+        number,
+        audit,
+        arguments: [value; 6],
+        ..Call::default()
+    };
     // Two patterns of arguments that no usual condition treats alike.
-    [0, u64::MAX].iter().all(|value| run(instructions, &call(*value)).is_some_and(|end| through(end.verdict)))
+    [0, u64::MAX]
+        .iter()
+        .all(|value| run(instructions, &call(*value)).is_some_and(|end| through(end.verdict)))
 }

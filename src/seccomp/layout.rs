@@ -71,7 +71,10 @@ struct Region {
 
 /// The whole program. Calls of other architectures than those of the families are killed.
 pub fn program(families: Vec<Family>, default: u32) -> Vec<sock_filter> {
-    let mut emit = Emit { program: Program::new(), default };
+    let mut emit = Emit {
+        program: Program::new(),
+        default,
+    };
     let mut blocks = Vec::with_capacity(2);
     // Written backwards: the first family's block comes last, next to the question that leads to it.
     for family in families.into_iter().rev() {
@@ -82,7 +85,15 @@ pub fn program(families: Vec<Family>, default: u32) -> Vec<sock_filter> {
     let mut program = emit.program;
     let mut otherwise = Target::Return(KILL);
     for (audit, block) in blocks {
-        otherwise = program.ask(Question { code: EQUAL, value: audit }, None, block, otherwise);
+        otherwise = program.ask(
+            Question {
+                code: EQUAL,
+                value: audit,
+            },
+            None,
+            block,
+            otherwise,
+        );
     }
     let first = program.load(ARCHITECTURE, otherwise);
     program.finish(first)
@@ -91,18 +102,28 @@ pub fn program(families: Vec<Family>, default: u32) -> Vec<sock_filter> {
 /// The runs of numbers of a family, from 0 to the greatest, no two neighbours alike.
 fn spans(family: Family, default: u32) -> Vec<Span> {
     let regions = regions(&family.members, default);
-    let calls: Vec<(u32, Decision)> = family.members.into_iter().flat_map(|member| member.calls).collect();
+    let calls: Vec<(u32, Decision)> = family
+        .members
+        .into_iter()
+        .flat_map(|member| member.calls)
+        .collect();
     let mut spans = Vec::with_capacity(calls.len() + regions.len());
     let mut calls = calls.into_iter().peekable();
     for (index, region) in regions.iter().enumerate() {
-        let end = regions.get(index + 1).map_or(u64::from(u32::MAX) + 1, |next| next.first.into());
+        let end = regions
+            .get(index + 1)
+            .map_or(u64::from(u32::MAX) + 1, |next| next.first.into());
         extend(&mut spans, region.first, Decision::Return(region.verdict));
         while let Some((number, decision)) = calls.next_if(|call| u64::from(call.0) < end) {
             if region.void {
                 continue;
             }
             extend(&mut spans, number, decision);
-            extend(&mut spans, number.saturating_add(1), Decision::Return(region.verdict));
+            extend(
+                &mut spans,
+                number.saturating_add(1),
+                Decision::Return(region.verdict),
+            );
         }
     }
     spans
@@ -119,16 +140,32 @@ fn extend(spans: &mut Vec<Span>, first: u32, decision: Decision) {
 }
 
 fn regions(members: &[Member], default: u32) -> Vec<Region> {
-    let ruled = |first, verdict| Region { first, verdict, void: false };
-    let void = |first| Region { first, verdict: NO_SUCH_CALL, void: true };
+    let ruled = |first, verdict| Region {
+        first,
+        verdict,
+        void: false,
+    };
+    let void = |first| Region {
+        first,
+        verdict: NO_SUCH_CALL,
+        void: true,
+    };
     let beyond = |member: &Member| member.newest.map(|newest| void(newest + 1));
     let mut regions = vec![ruled(0, default)];
-    let Some(native) = members.first() else { return regions };
+    let Some(native) = members.first() else {
+        return regions;
+    };
     regions.extend(beyond(native));
     if native.arch != Arch::X86_64 {
         return regions;
     }
-    let above = |first, newest: Option<u32>, verdict| if newest.is_some() { void(first) } else { ruled(first, verdict) };
+    let above = |first, newest: Option<u32>, verdict| {
+        if newest.is_some() {
+            void(first)
+        } else {
+            ruled(first, verdict)
+        }
+    };
     match members.get(1) {
         Some(x32) => {
             regions.push(ruled(X32_BIT, default));
@@ -160,7 +197,10 @@ impl Emit {
             return self.decision(&only.decision);
         }
         let (low, high) = spans.split_at(spans.len() / 2);
-        let at_least = Question { code: AT_LEAST, value: high[0].first };
+        let at_least = Question {
+            code: AT_LEAST,
+            value: high[0].first,
+        };
         let (high, low) = (self.tree(high), self.tree(low));
         self.program.ask(at_least, None, high, low)
     }
@@ -202,19 +242,41 @@ impl Emit {
             return self.half(high, EQUAL, then, no);
         }
         let then = self.half(low, code, yes, no);
-        let equal = self.program.ask(Question { code: EQUAL, value: high.value }, Some(high.offset), then, no);
-        let greater = Question { code: GREATER, value: high.value };
+        let equal = self.program.ask(
+            Question {
+                code: EQUAL,
+                value: high.value,
+            },
+            Some(high.offset),
+            then,
+            no,
+        );
+        let greater = Question {
+            code: GREATER,
+            value: high.value,
+        };
         let greater = self.program.ask(greater, Some(high.offset), yes, equal);
         self.program.load(high.offset, greater)
     }
 
     /// Compares one half of an argument.
     fn half(&mut self, half: Half, code: u16, yes: Target, no: Target) -> Target {
-        let question = Question { code, value: half.value };
+        let question = Question {
+            code,
+            value: half.value,
+        };
         let asked = match (half.mask, half.value) {
             (0, _) => return yes,
             (u32::MAX, _) => self.program.ask(question, Some(half.offset), yes, no),
-            (mask, 0) => self.program.ask(Question { code: ANY_BIT, value: mask }, Some(half.offset), no, yes),
+            (mask, 0) => self.program.ask(
+                Question {
+                    code: ANY_BIT,
+                    value: mask,
+                },
+                Some(half.offset),
+                no,
+                yes,
+            ),
             (mask, _) => {
                 let asked = self.program.ask(question, None, yes, no);
                 self.program.and(mask, asked)
@@ -235,11 +297,19 @@ struct Half {
 impl Half {
     fn low(test: &Test) -> Self {
         let word = |double: u64| u32::try_from(double & 0xffff_ffff).expect("masked to 32 bits");
-        Self { offset: ARGUMENTS + 8 * test.argument, mask: word(test.mask), value: word(test.value) }
+        Self {
+            offset: ARGUMENTS + 8 * test.argument,
+            mask: word(test.mask),
+            value: word(test.value),
+        }
     }
 
     fn high(test: &Test) -> Self {
         let word = |double: u64| u32::try_from(double >> 32).expect("32 bits are left");
-        Self { offset: ARGUMENTS + 8 * test.argument + 4, mask: word(test.mask), value: word(test.value) }
+        Self {
+            offset: ARGUMENTS + 8 * test.argument + 4,
+            mask: word(test.mask),
+            value: word(test.value),
+        }
     }
 }

@@ -52,21 +52,39 @@ pub fn compile(profile: &Seccomp, native: Arch) -> Result<Filter> {
     for arch in archs {
         let calls = decisions(profile, &rules, arch)?;
         let newest = newest(profile, arch).filter(|_| hides_new_calls(profile.default_action));
-        let family = match families.iter().position(|family| family.audit == arch.audit()) {
+        let family = match families
+            .iter()
+            .position(|family| family.audit == arch.audit())
+        {
             Some(known) => &mut families[known],
             None => {
-                families.push(Family { audit: arch.audit(), members: Vec::with_capacity(2) });
+                families.push(Family {
+                    audit: arch.audit(),
+                    members: Vec::with_capacity(2),
+                });
                 families.last_mut().expect("one was pushed just now")
             }
         };
-        family.members.push(layout::Member { arch, calls, newest });
+        family.members.push(layout::Member {
+            arch,
+            calls,
+            newest,
+        });
     }
     let instructions = layout::program(families, default);
     if instructions.len() > LONGEST {
-        let text = format!("the filter has {} instructions, the kernel takes {LONGEST}", instructions.len());
+        let text = format!(
+            "the filter has {} instructions, the kernel takes {LONGEST}",
+            instructions.len()
+        );
         return Err(Failure::config(Field::new("linux.seccomp.syscalls"), text));
     }
-    Ok(Filter { instructions, flags, listener, unknown: unknown(profile) })
+    Ok(Filter {
+        instructions,
+        flags,
+        listener,
+        unknown: unknown(profile),
+    })
 }
 
 /// A rule as compilation needs it.
@@ -81,15 +99,26 @@ struct Rule {
 fn read_rules(profile: &Seccomp, default: u32) -> Result<Vec<Rule>> {
     let read = |(index, rule): (usize, &SeccompRule)| {
         let field = |leaf| Field::index("linux.seccomp.syscalls", index).leaf(leaf);
-        let verdict = verdict(rule.action, rule.errno_ret).map_err(|text| Failure::config(field("errnoRet"), text))?;
+        let verdict = verdict(rule.action, rule.errno_ret)
+            .map_err(|text| Failure::config(field("errnoRet"), text))?;
         if rule.args.iter().any(|arg| arg.index > 5) {
-            return Err(Failure::config(field("args"), "a system call has arguments 0 to 5"));
+            return Err(Failure::config(
+                field("args"),
+                "a system call has arguments 0 to 5",
+            ));
         }
         // The runtime itself writes after the filter is loaded, before the agent can answer.
         if rule.action == Action::Notify && rule.names.iter().any(|name| name == "write") {
-            return Err(Failure::config(field("action"), "SCMP_ACT_NOTIFY cannot be used for the write syscall"));
+            return Err(Failure::config(
+                field("action"),
+                "SCMP_ACT_NOTIFY cannot be used for the write syscall",
+            ));
         }
-        Ok(Rule { verdict, alternatives: alternatives(rule), idle: verdict == default })
+        Ok(Rule {
+            verdict,
+            alternatives: alternatives(rule),
+            idle: verdict == default,
+        })
     };
     profile.syscalls.iter().enumerate().map(read).collect()
 }
@@ -98,7 +127,13 @@ fn read_rules(profile: &Seccomp, default: u32) -> Result<Vec<Rule>> {
 /// of the rule is an alternative of its own (config-linux.md leaves it open, runc and crun agree).
 fn alternatives(rule: &SeccompRule) -> Vec<Vec<Test>> {
     let mut tests: Vec<Test> = rule.args.iter().map(Test::new).collect();
-    let shared = |test: &Test| tests.iter().filter(|other| other.argument == test.argument).count() > 1;
+    let shared = |test: &Test| {
+        tests
+            .iter()
+            .filter(|other| other.argument == test.argument)
+            .count()
+            > 1
+    };
     if tests.iter().any(shared) {
         return tests.into_iter().map(|test| vec![test]).collect();
     }
@@ -113,7 +148,9 @@ fn verdict(action: Action, errno: Option<u32>) -> std::result::Result<u32, Strin
         return Err(format!("{} takes no errno", words::action_name(action)));
     }
     let data = match errno {
-        Some(errno) => u16::try_from(errno).map_err(|_| format!("{errno} does not fit into 16 bits"))?,
+        Some(errno) => {
+            u16::try_from(errno).map_err(|_| format!("{errno} does not fit into 16 bits"))?
+        }
         None => 1, // EPERM
     };
     Ok(words::return_value(action) | if takes_errno { u32::from(data) } else { 0 })
@@ -123,13 +160,20 @@ fn verdict(action: Action, errno: Option<u32>) -> std::result::Result<u32, Strin
 fn architectures(profile: &Seccomp, native: Arch) -> Result<Vec<Arch>> {
     let mut asked = vec![native];
     for (index, name) in profile.architectures.iter().enumerate() {
-        let row = ARCHITECTURES.binary_search_by(|(known, _)| (*known).cmp(name)).map_err(|_| {
-            let field = Field::index("linux.seccomp.architectures", index);
-            Failure::config(field, format!("unknown architecture {name:?}"))
-        })?;
+        let row = ARCHITECTURES
+            .binary_search_by(|(known, _)| (*known).cmp(name))
+            .map_err(|_| {
+                let field = Field::index("linux.seccomp.architectures", index);
+                Failure::config(field, format!("unknown architecture {name:?}"))
+            })?;
         asked.extend(ARCHITECTURES[row].1);
     }
-    Ok(native.served().iter().copied().filter(|arch| asked.contains(arch)).collect())
+    Ok(native
+        .served()
+        .iter()
+        .copied()
+        .filter(|arch| asked.contains(arch))
+        .collect())
 }
 
 /// A rule for a number of one table.
@@ -153,15 +197,29 @@ fn decisions(profile: &Seccomp, rules: &[Rule], arch: Arch) -> Result<Vec<(u32, 
 
 fn entries(profile: &Seccomp, rules: &[Rule], arch: Arch) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(512);
-    let asking = profile.syscalls.iter().enumerate().filter(|(rule, _)| !rules[*rule].idle);
-    for (rule, name) in asking.flat_map(|(rule, asked)| asked.names.iter().map(move |name| (rule, name))) {
+    let asking = profile
+        .syscalls
+        .iter()
+        .enumerate()
+        .filter(|(rule, _)| !rules[*rule].idle);
+    for (rule, name) in
+        asking.flat_map(|(rule, asked)| asked.names.iter().map(move |name| (rule, name)))
+    {
         if arch == Arch::X86
             && let Some(multiplexed) = tables::multiplexed(name)
         {
-            entries.push(Entry { number: multiplexed.through, rule, subcall: Some(multiplexed.subcall) });
+            entries.push(Entry {
+                number: multiplexed.through,
+                rule,
+                subcall: Some(multiplexed.subcall),
+            });
         }
         if let Some(number) = tables::numbers(name).and_then(|numbers| numbers.on(arch)) {
-            entries.push(Entry { number, rule, subcall: None });
+            entries.push(Entry {
+                number,
+                rule,
+                subcall: None,
+            });
         }
     }
     entries
@@ -175,7 +233,10 @@ fn decide(rules: &[Rule], entries: &[Entry], arch: Arch) -> Result<Decision> {
             let chain = Chain::new(tests, rule.verdict, arch.width(), entry.subcall);
             rules::add(&mut chains, chain, arch.width()).map_err(|_| {
                 let field = Field::index("linux.seccomp.syscalls", entry.rule);
-                Failure::config(field, "contradicts an earlier rule for the same system call")
+                Failure::config(
+                    field,
+                    "contradicts an earlier rule for the same system call",
+                )
             })?;
         }
     }
@@ -198,13 +259,18 @@ fn hides_new_calls(default: Action) -> bool {
 fn newest(profile: &Seccomp, arch: Arch) -> Option<u32> {
     let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
     let counts = |name: &&String| arch != Arch::X86 || tables::multiplexed(name).is_none();
-    let numbers = names.filter(counts).filter_map(|name| tables::numbers(name)?.on(arch));
+    let numbers = names
+        .filter(counts)
+        .filter_map(|name| tables::numbers(name)?.on(arch));
     numbers.max().filter(|number| *number > 0)
 }
 
 fn unknown(profile: &Seccomp) -> Vec<String> {
     let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
-    names.filter(|name| tables::numbers(name).is_none()).cloned().collect()
+    names
+        .filter(|name| tables::numbers(name).is_none())
+        .cloned()
+        .collect()
 }
 
 /// The agent, if any rule asks for it.
@@ -215,21 +281,40 @@ fn listener(profile: &Seccomp) -> Result<Option<Listener>> {
         return Err(Failure::config(field("defaultAction"), text));
     }
     if profile.listener_path.is_empty() && !profile.listener_metadata.is_empty() {
-        return Err(Failure::config(field("listenerMetadata"), "must not be set without listenerPath"));
+        return Err(Failure::config(
+            field("listenerMetadata"),
+            "must not be set without listenerPath",
+        ));
     }
-    if !profile.syscalls.iter().any(|rule| rule.action == Action::Notify) {
+    if !profile
+        .syscalls
+        .iter()
+        .any(|rule| rule.action == Action::Notify)
+    {
         return Ok(None);
     }
     if profile.listener_path.is_empty() {
-        return Err(Failure::config(field("listenerPath"), "must be set for SCMP_ACT_NOTIFY"));
+        return Err(Failure::config(
+            field("listenerPath"),
+            "must be set for SCMP_ACT_NOTIFY",
+        ));
     }
-    Ok(Some(Listener { path: profile.listener_path.clone(), metadata: profile.listener_metadata.clone() }))
+    Ok(Some(Listener {
+        path: profile.listener_path.clone(),
+        metadata: profile.listener_metadata.clone(),
+    }))
 }
 
 /// The flags of the load. No list at all is not an empty one: it means SPEC_ALLOW, as in runc and crun.
 fn flags(profile: &Seccomp, listener: Option<&Listener>) -> Result<u64> {
-    let mut flags = if listener.is_some() { words::NEW_LISTENER } else { 0 };
-    let Some(names) = &profile.flags else { return Ok(flags | words::SPEC_ALLOW) };
+    let mut flags = if listener.is_some() {
+        words::NEW_LISTENER
+    } else {
+        0
+    };
+    let Some(names) = &profile.flags else {
+        return Ok(flags | words::SPEC_ALLOW);
+    };
     for (index, name) in names.iter().enumerate() {
         let Some(flag) = FLAGS.iter().find(|flag| flag.name == name) else {
             let field = Field::index("linux.seccomp.flags", index);

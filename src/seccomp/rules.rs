@@ -41,18 +41,32 @@ impl Test {
             Operator::MaskedEq => (arg.value, arg.value_two & arg.value),
             _ => (u64::MAX, arg.value),
         };
-        Self { argument: arg.index, operator: arg.op, mask, value }
+        Self {
+            argument: arg.index,
+            operator: arg.op,
+            mask,
+            value,
+        }
     }
 
     /// `argument 0 is value`: the subcall of socketcall and ipc.
     pub fn subcall(value: u32) -> Self {
-        Self { argument: 0, operator: Operator::Eq, mask: u64::MAX, value: value.into() }
+        Self {
+            argument: 0,
+            operator: Operator::Eq,
+            mask: u64::MAX,
+            value: value.into(),
+        }
     }
 
     fn narrow(self, width: Width) -> Self {
         match width {
             Width::Double => self,
-            Width::Word => Self { mask: self.mask & LOW, value: self.value & LOW, ..self },
+            Width::Word => Self {
+                mask: self.mask & LOW,
+                value: self.value & LOW,
+                ..self
+            },
         }
     }
 
@@ -78,9 +92,18 @@ impl Chain {
     /// is what selects it, whatever the rule asked of argument 0 of the direct call.
     pub fn new(tests: &[Test], verdict: u32, width: Width, subcall: Option<u32>) -> Self {
         let select = subcall.map(Test::subcall);
-        let kept = tests.iter().filter(|test| select.is_none() || test.argument != 0);
-        let narrowed = select.iter().chain(kept).map(|test| test.narrow(width)).filter(|test| !test.is_idle());
-        Self { tests: narrowed.collect(), verdict }
+        let kept = tests
+            .iter()
+            .filter(|test| select.is_none() || test.argument != 0);
+        let narrowed = select
+            .iter()
+            .chain(kept)
+            .map(|test| test.narrow(width))
+            .filter(|test| !test.is_idle());
+        Self {
+            tests: narrowed.collect(),
+            verdict,
+        }
     }
 
     /// Whether it says the same as the other under fewer conditions.
@@ -106,15 +129,23 @@ pub fn add(chains: &mut Vec<Chain>, new: Chain, width: Width) -> Result<(), Cont
         chains.push(new);
         return Ok(());
     }
-    if chains.iter().any(|old| old.verdict != new.verdict && old.tests.starts_with(&new.tests)) {
+    if chains
+        .iter()
+        .any(|old| old.verdict != new.verdict && old.tests.starts_with(&new.tests))
+    {
         return Err(Contradiction);
     }
     let never_asked = |old: &Chain| new.tests.starts_with(&old.tests);
-    if chains.iter().any(|old| never_asked(old) || old.covers(&new)) {
+    if chains
+        .iter()
+        .any(|old| never_asked(old) || old.covers(&new))
+    {
         return Ok(());
     }
     chains.retain(|old| !new.covers(old));
-    let place = chains.iter().position(|old| order(&new.tests, &old.tests, width) == Ordering::Less);
+    let place = chains
+        .iter()
+        .position(|old| order(&new.tests, &old.tests, width) == Ordering::Less);
     chains.insert(place.unwrap_or(chains.len()), new);
     Ok(())
 }
@@ -122,11 +153,18 @@ pub fn add(chains: &mut Vec<Chain>, new: Chain, width: Width) -> Result<(), Cont
 /// Less: `a` is asked before `b`. Equal: whichever was added first.
 fn order(a: &[Test], b: &[Test], width: Width) -> Ordering {
     for (a, b) in a.iter().zip(b) {
-        let by_kind = b.argument.cmp(&a.argument).then(rank(b.operator).cmp(&rank(a.operator)));
+        let by_kind = b
+            .argument
+            .cmp(&a.argument)
+            .then(rank(b.operator).cmp(&rank(a.operator)));
         if by_kind.is_ne() {
             return by_kind;
         }
-        let halves: &[u32] = if width == Width::Double { &[32, 0] } else { &[0] };
+        let halves: &[u32] = if width == Width::Double {
+            &[32, 0]
+        } else {
+            &[0]
+        };
         for shift in halves {
             let by_value = by_value(a, b, *shift);
             if by_value.is_ne() || !same_question(a, b, *shift) {

@@ -7,16 +7,31 @@ static ACTIONS: &[(&str, Action, u32)] = &[
     ("SCMP_ACT_ALLOW", Action::Allow, libc::SECCOMP_RET_ALLOW),
     ("SCMP_ACT_ERRNO", Action::Errno, libc::SECCOMP_RET_ERRNO),
     ("SCMP_ACT_KILL", Action::Kill, libc::SECCOMP_RET_KILL_THREAD),
-    ("SCMP_ACT_KILL_PROCESS", Action::KillProcess, libc::SECCOMP_RET_KILL_PROCESS),
-    ("SCMP_ACT_KILL_THREAD", Action::KillThread, libc::SECCOMP_RET_KILL_THREAD),
+    (
+        "SCMP_ACT_KILL_PROCESS",
+        Action::KillProcess,
+        libc::SECCOMP_RET_KILL_PROCESS,
+    ),
+    (
+        "SCMP_ACT_KILL_THREAD",
+        Action::KillThread,
+        libc::SECCOMP_RET_KILL_THREAD,
+    ),
     ("SCMP_ACT_LOG", Action::Log, libc::SECCOMP_RET_LOG),
-    ("SCMP_ACT_NOTIFY", Action::Notify, libc::SECCOMP_RET_USER_NOTIF),
+    (
+        "SCMP_ACT_NOTIFY",
+        Action::Notify,
+        libc::SECCOMP_RET_USER_NOTIF,
+    ),
     ("SCMP_ACT_TRACE", Action::Trace, libc::SECCOMP_RET_TRACE),
     ("SCMP_ACT_TRAP", Action::Trap, libc::SECCOMP_RET_TRAP),
 ];
 
 fn row(action: Action) -> &'static (&'static str, Action, u32) {
-    ACTIONS.iter().find(|row| row.1 == action).expect("every action has a row")
+    ACTIONS
+        .iter()
+        .find(|row| row.1 == action)
+        .expect("every action has a row")
 }
 
 /// SCMP_ACT_*.
@@ -46,10 +61,26 @@ pub const SPEC_ALLOW: u64 = 1 << 2;
 
 /// The flags that a profile may have, in runc's order.
 pub static FLAGS: &[Flag] = &[
-    Flag { name: "SECCOMP_FILTER_FLAG_TSYNC", bit: 0, listener_only: false },
-    Flag { name: "SECCOMP_FILTER_FLAG_SPEC_ALLOW", bit: SPEC_ALLOW, listener_only: false },
-    Flag { name: "SECCOMP_FILTER_FLAG_LOG", bit: 1 << 1, listener_only: false },
-    Flag { name: "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", bit: 1 << 5, listener_only: true },
+    Flag {
+        name: "SECCOMP_FILTER_FLAG_TSYNC",
+        bit: 0,
+        listener_only: false,
+    },
+    Flag {
+        name: "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+        bit: SPEC_ALLOW,
+        listener_only: false,
+    },
+    Flag {
+        name: "SECCOMP_FILTER_FLAG_LOG",
+        bit: 1 << 1,
+        listener_only: false,
+    },
+    Flag {
+        name: "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        bit: 1 << 5,
+        listener_only: true,
+    },
 ];
 
 /// SECCOMP_FILTER_FLAG_NEW_LISTENER: the load yields the descriptor that an agent answers through.
@@ -75,7 +106,10 @@ pub fn operators() -> Vec<&'static str> {
 
 /// `linux.seccomp.archs` of `features`: those a profile may name.
 pub fn archs() -> Vec<&'static str> {
-    super::tables::ARCHITECTURES.iter().map(|row| row.0).collect()
+    super::tables::ARCHITECTURES
+        .iter()
+        .map(|row| row.0)
+        .collect()
 }
 
 /// `linux.seccomp.knownFlags` of `features`.

@@ -1,7 +1,7 @@
 //! Descriptors themselves: dup(2), fcntl(2), pipe(2), memfd_create(2).
 
 use std::ffi::CStr;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::{Errno, Result, check};
 
@@ -14,6 +14,25 @@ pub fn dup_onto(fd: RawFd, target: RawFd) -> Result<()> {
     // SAFETY: integers only; whatever `target` named before is closed, which is the point.
     check(unsafe { libc::dup3(fd, target, 0) })?;
     Ok(())
+}
+
+/// fcntl(F_DUPFD_CLOEXEC): the same open file under the lowest free number.
+pub fn duplicate(fd: RawFd) -> Result<RawFd> {
+    // SAFETY: integers only.
+    check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
+}
+
+/// A descriptor that stays in a table of numbers, such as a plan's slots: the table closes it.
+pub fn give_up(fd: OwnedFd) -> RawFd {
+    fd.into_raw_fd()
+}
+
+/// A number of such a table, as a descriptor that lives as long as its place there.
+pub fn borrow(fd: &RawFd) -> BorrowedFd<'_> {
+    // SAFETY: the caller's table holds an open descriptor for as long as the place is borrowed; -1, for
+    // an empty place, is what BorrowedFd excludes, and is turned into the working directory's number, which every call
+    // that wants a file refuses with EBADF.
+    unsafe { BorrowedFd::borrow_raw(if *fd == -1 { libc::AT_FDCWD } else { *fd }) }
 }
 
 /// fcntl(F_SETFD, 0): the descriptor survives exec.

@@ -80,6 +80,13 @@ pub fn close_at_exec_from(first: u32) -> Result<()> {
     Ok(())
 }
 
+/// close_range(2), both ends included.
+pub fn close_range(first: u32, last: u32) -> Result<()> {
+    // SAFETY: closes numbers; the caller gave up what they named.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+    Ok(())
+}
+
 /// fstatat(2) with AT_EMPTY_PATH: what a descriptor is.
 pub fn fstat(fd: RawFd) -> Result<libc::stat> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();

@@ -252,3 +252,12 @@ pub fn move_working_directory_to_root() -> Result<()> {
     })?;
     Ok(())
 }
+
+/// mount(2) of an overlayfs. Not fsconfig(2): that takes at most 255 bytes of `lowerdir`, and
+/// `lowerdir+` came only with Linux 6.7.
+pub fn mount_overlay(target: &CStr, options: &CStr) -> Result<()> {
+    let kind = c"overlay".as_ptr();
+    // SAFETY: four C strings that live through the call; overlayfs takes its data as a string.
+    check(unsafe { libc::mount(kind, target.as_ptr(), kind, 0, options.as_ptr().cast()) })?;
+    Ok(())
+}

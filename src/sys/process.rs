@@ -1,6 +1,7 @@
 //! Processes: clone3(2), execve(2), prctl(2), setresuid(2), capset(2), prlimit(2) and their kin.
 
-use std::ffi::{CStr, c_char};
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
@@ -11,6 +12,14 @@ use super::{Errno, Result, check};
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: does not return.
     unsafe { libc::_exit(status) }
+}
+
+/// pause(2) for ever.
+pub fn wait_to_be_killed() -> ! {
+    loop {
+        // SAFETY: no arguments; returns after a signal function ran, of which there are none.
+        unsafe { libc::pause() };
+    }
 }
 
 /// getpid(2), in the caller's pid namespace.
@@ -290,9 +299,16 @@ pub fn sched_setattr(attr: &SchedAttr) -> Result<()> {
 }
 
 /// sched_setaffinity(2) of the caller: a bit a CPU.
-pub fn sched_setaffinity(mask: &[u8]) -> Result<()> {
-    // SAFETY: the kernel reads mask.len() bytes.
-    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, mask.len(), mask.as_ptr()) })?;
+pub fn sched_setaffinity(mask: &[u64]) -> Result<()> {
+    // SAFETY: the kernel reads as many bytes as the slice has.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_sched_setaffinity,
+            0,
+            size_of_val(mask),
+            mask.as_ptr(),
+        )
+    })?;
     Ok(())
 }
 
@@ -356,31 +372,35 @@ pub fn describe_key(key: i64, buffer: &mut [u8]) -> Result<usize> {
 
 /// Pointers to C strings, ended by a null pointer: argv and envp of execve(2).
 ///
-/// Built by the planner, before the clone; the strings it points to live in it.
+/// Built by the planner, before the clone; the strings it points to live in it. There is room for one
+/// more string, that init finds out (HOME).
 pub struct CStringArray {
-    strings: Vec<std::ffi::CString>,
-    pointers: Vec<*const c_char>,
+    strings: Vec<CString>,
+    pointers: Vec<Cell<*const c_char>>,
 }
 
 impl CStringArray {
     /// Takes the strings over.
-    pub fn new(strings: Vec<std::ffi::CString>) -> Self {
+    pub fn new(strings: Vec<CString>) -> Self {
+        let ends = [std::ptr::null(), std::ptr::null()];
         let pointers = strings
             .iter()
             .map(|string| string.as_ptr())
-            .chain([std::ptr::null()])
+            .chain(ends)
+            .map(Cell::new)
             .collect();
         Self { strings, pointers }
     }
 
     /// The strings.
-    pub fn strings(&self) -> &[std::ffi::CString] {
+    pub fn strings(&self) -> &[CString] {
         &self.strings
     }
 
     /// What execve(2) takes.
     pub fn as_ptr(&self) -> *const *const c_char {
-        self.pointers.as_ptr()
+        // A Cell is laid out as what is in it.
+        self.pointers.as_ptr().cast()
     }
 }
 
@@ -404,8 +424,12 @@ impl PartialEq for CStringArray {
 
 impl Eq for CStringArray {}
 
-/// execve(2): returns only to say why not.
-pub fn execve(path: &CStr, args: &CStringArray, env: &CStringArray) -> Errno {
+/// execve(2): returns only to say why not. `extra` is one more variable of the environment.
+pub fn execve(path: &CStr, args: &CStringArray, env: &CStringArray, extra: Option<&CStr>) -> Errno {
+    // The place after the last string is a null pointer, and so is the one after that.
+    if let (Some(extra), Some(place)) = (extra, env.pointers.get(env.strings.len())) {
+        place.set(extra.as_ptr());
+    }
     // SAFETY: one C string and two arrays of C strings that end with a null pointer; on success
     // nothing of this process is left, on failure nothing has changed.
     unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
@@ -499,7 +523,11 @@ pub fn reap() -> Result<Option<Ended>> {
         let info = info.assume_init();
         (info.si_pid(), info.si_code, info.si_status())
     };
-    let status = if code == libc::CLD_EXITED { status } else { 128 + status };
+    let status = if code == libc::CLD_EXITED {
+        status
+    } else {
+        128 + status
+    };
     Ok((pid != 0).then_some(Ended { pid, status }))
 }
 

@@ -261,3 +261,15 @@ mod tests {
         close(fd);
     }
 }
+
+/// accept4(2), O_CLOEXEC, again after EINTR.
+pub fn accept(socket: RawFd) -> Result<RawFd> {
+    loop {
+        let (address, length) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: null pointers ask for no address.
+        match check(unsafe { libc::accept4(socket, address, length, libc::SOCK_CLOEXEC) }) {
+            Err(Errno(libc::EINTR | libc::ECONNABORTED)) => {}
+            result => return result,
+        }
+    }
+}

@@ -161,7 +161,7 @@ fn become_program(program: &Program<'_>, report: descriptor::Pipe) -> ! {
     let error = match prepare(program, report) {
         Err(error) => error,
         Ok(()) => {
-            let errno = process::execve(program.path, program.args, program.env);
+            let errno = process::execve(program.path, program.args, program.env, None);
             SpawnError {
                 stage: Stage::Exec,
                 errno,

@@ -5,9 +5,9 @@ use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, FromRawFd};
 
 use corten::config::{Seccomp, SeccompAction as Action, SeccompOperator as Operator, SeccompRule};
-use corten::seccomp::{Arch, tables};
 use corten::seccomp::interpret::Call;
 use corten::seccomp::interpret::run;
+use corten::seccomp::{Arch, tables};
 use seccompiler::sock_filter;
 
 use super::meaning::verdict;
@@ -52,7 +52,9 @@ impl Oracle {
         let mut held: Vec<Option<(u32, u32)>> = vec![None; self.instructions.len() + 1];
         held[0] = Some((u32::MAX, 0));
         for (index, instruction) in self.instructions.iter().enumerate() {
-            let Some(mut word) = held[index] else { continue };
+            let Some(mut word) = held[index] else {
+                continue;
+            };
             match instruction.code {
                 0x20 => word = (instruction.k, u32::MAX),
                 0x54 => word.1 &= instruction.k,
@@ -64,7 +66,10 @@ impl Oracle {
                 0x20 | 0x54 => vec![0],
                 _ => vec![instruction.jt.into(), instruction.jf.into()],
             };
-            for target in targets.into_iter().map(|skip| index + 1 + usize::try_from(skip).unwrap()) {
+            for target in targets
+                .into_iter()
+                .map(|skip| index + 1 + usize::try_from(skip).unwrap())
+            {
                 let independent = matches!(self.instructions[target].code, 0x20 | 0x06);
                 match held[target] {
                     Some(known) if known != word && !independent => return true,
@@ -77,25 +82,38 @@ impl Oracle {
 
     /// libseccomp's verdict with runc's rule on top.
     pub fn verdict(&self, profile: &Seccomp, call: &Call) -> u32 {
-        let permissive = matches!(profile.default_action, Action::Allow | Action::Log | Action::Trace);
+        let permissive = matches!(
+            profile.default_action,
+            Action::Allow | Action::Log | Action::Trace
+        );
         let newest = self.newest_of(call);
         if !permissive && newest.is_some_and(|newest| call.number > newest) {
             return libc::SECCOMP_RET_ERRNO | 38;
         }
-        run(&self.instructions, call).expect("libseccomp's filter ends with a verdict").verdict
+        run(&self.instructions, call)
+            .expect("libseccomp's filter ends with a verdict")
+            .verdict
     }
 
     fn newest_of(&self, call: &Call) -> Option<u32> {
         let x32 = |number: u32| number & 0x4000_0000 != 0;
         let same = |arch: Arch| {
-            arch.audit() == call.audit && (arch.audit() != 0xc000_003e || (arch == Arch::X32) == x32(call.number))
+            arch.audit() == call.audit
+                && (arch.audit() != 0xc000_003e || (arch == Arch::X32) == x32(call.number))
         };
-        self.newest.iter().find(|(arch, _)| same(*arch)).map(|(_, number)| *number)
+        self.newest
+            .iter()
+            .find(|(arch, _)| same(*arch))
+            .map(|(_, number)| *number)
     }
 }
 
 fn token(arch: Arch) -> u32 {
-    if arch == Arch::X32 { 0x4000_003e } else { arch.audit() }
+    if arch == Arch::X32 {
+        0x4000_003e
+    } else {
+        arch.audit()
+    }
 }
 
 fn architectures(profile: &Seccomp, native: Arch) -> Vec<Arch> {
@@ -133,8 +151,17 @@ fn comparisons(rule: &SeccompRule) -> Vec<Vec<Comparison>> {
             second: arg.value_two,
         })
         .collect();
-    let twice = |one: &Comparison| all.iter().filter(|other| other.argument == one.argument).count() > 1;
-    if all.iter().any(twice) { all.iter().map(|one| vec![*one]).collect() } else { vec![all] }
+    let twice = |one: &Comparison| {
+        all.iter()
+            .filter(|other| other.argument == one.argument)
+            .count()
+            > 1
+    };
+    if all.iter().any(twice) {
+        all.iter().map(|one| vec![*one]).collect()
+    } else {
+        vec![all]
+    }
 }
 
 impl Library {
@@ -160,7 +187,9 @@ impl Library {
                 arch_remove: std::mem::transmute::<*mut c_void, _>(symbol(c"seccomp_arch_remove")),
                 attr_set: std::mem::transmute::<*mut c_void, _>(symbol(c"seccomp_attr_set")),
                 rule_add: std::mem::transmute::<*mut c_void, _>(symbol(c"seccomp_rule_add_array")),
-                resolve: std::mem::transmute::<*mut c_void, _>(symbol(c"seccomp_syscall_resolve_name_arch")),
+                resolve: std::mem::transmute::<*mut c_void, _>(symbol(
+                    c"seccomp_syscall_resolve_name_arch",
+                )),
                 export: std::mem::transmute::<*mut c_void, _>(symbol(c"seccomp_export_bpf")),
             })
         }
@@ -177,11 +206,15 @@ impl Library {
     /// Whether this version of the library knows the call as the kernel does now, on every table.
     pub fn knows(&self, name: &str) -> bool {
         let same = |arch: Arch| {
-            let theirs = self.number(arch, name).map(|number| u32::try_from(number).ok());
+            let theirs = self
+                .number(arch, name)
+                .map(|number| u32::try_from(number).ok());
             let multiplexed = arch == Arch::X86 && tables::multiplexed(name).is_some();
             multiplexed || theirs == tables::numbers(name).map(|numbers| numbers.on(arch))
         };
-        [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm].into_iter().all(same)
+        [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm]
+            .into_iter()
+            .all(same)
     }
 
     /// A profile as runc gives it to libseccomp. Err with the errno of the rule that it refuses.
@@ -195,11 +228,22 @@ impl Library {
         let instructions = built.map(|()| self.instructions(context));
         // SAFETY: the context came from init and is not used after this.
         unsafe { (self.release)(context) };
-        let newest = archs.iter().filter_map(|arch| Some((*arch, self.newest(profile, *arch)?)));
-        Ok(Oracle { instructions: instructions?, newest: newest.collect() })
+        let newest = archs
+            .iter()
+            .filter_map(|arch| Some((*arch, self.newest(profile, *arch)?)));
+        Ok(Oracle {
+            instructions: instructions?,
+            newest: newest.collect(),
+        })
     }
 
-    fn fill(&self, context: Context, profile: &Seccomp, archs: &[Arch], default: u32) -> Result<(), c_int> {
+    fn fill(
+        &self,
+        context: Context,
+        profile: &Seccomp,
+        archs: &[Arch],
+        default: u32,
+    ) -> Result<(), c_int> {
         // SAFETY: the context is valid, the tokens are those of seccomp.h; -EEXIST for the native one and
         // the errno of removing what is not there are both harmless.
         unsafe {
@@ -218,11 +262,18 @@ impl Library {
             if action == default {
                 continue;
             }
-            for (name, set) in rule.names.iter().flat_map(|name| comparisons(rule).into_iter().map(move |set| (name, set))) {
-                let Some(number) = self.number(Arch::native(), name) else { continue };
+            for (name, set) in rule
+                .names
+                .iter()
+                .flat_map(|name| comparisons(rule).into_iter().map(move |set| (name, set)))
+            {
+                let Some(number) = self.number(Arch::native(), name) else {
+                    continue;
+                };
                 let count = c_uint::try_from(set.len()).unwrap();
                 // SAFETY: the context is valid and the library reads `count` comparisons.
-                let answer = unsafe { (self.rule_add)(context, action, number, count, set.as_ptr()) };
+                let answer =
+                    unsafe { (self.rule_add)(context, action, number, count, set.as_ptr()) };
                 if answer != 0 {
                     return Err(answer);
                 }
@@ -233,7 +284,8 @@ impl Library {
 
     fn instructions(&self, context: Context) -> Vec<sock_filter> {
         // SAFETY: the name is a C string; the new descriptor belongs to nobody else.
-        let mut file = unsafe { std::fs::File::from_raw_fd(libc::memfd_create(c"bpf".as_ptr(), 0)) };
+        let mut file =
+            unsafe { std::fs::File::from_raw_fd(libc::memfd_create(c"bpf".as_ptr(), 0)) };
         // SAFETY: the context is valid and the descriptor open.
         assert_eq!(unsafe { (self.export)(context, file.as_raw_fd()) }, 0);
         let mut bytes = Vec::new();

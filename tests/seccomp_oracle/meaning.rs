@@ -1,6 +1,8 @@
 //! What a profile says, rule by rule: slow, plain, and without an order of its own.
 
-use corten::config::{Seccomp, SeccompAction as Action, SeccompArg, SeccompOperator as Operator, SeccompRule};
+use corten::config::{
+    Seccomp, SeccompAction as Action, SeccompArg, SeccompOperator as Operator, SeccompRule,
+};
 use corten::seccomp::Arch;
 use corten::seccomp::interpret::Call;
 use corten::seccomp::tables::{Width, multiplexed, numbers};
@@ -21,20 +23,39 @@ struct Table {
 impl Meaning {
     /// Spells a profile out.
     pub fn new(profile: &Seccomp, native: Arch) -> Self {
-        let named = |arch: &Arch| profile.architectures.contains(&format!("SCMP_ARCH_{arch:?}").to_uppercase());
-        let archs = native.served().iter().filter(|arch| **arch == native || named(arch));
+        let named = |arch: &Arch| {
+            profile
+                .architectures
+                .contains(&format!("SCMP_ARCH_{arch:?}").to_uppercase())
+        };
+        let archs = native
+            .served()
+            .iter()
+            .filter(|arch| **arch == native || named(arch));
         let default = verdict(profile.default_action, profile.default_errno_ret);
-        Self { native, default, tables: archs.map(|arch| Table::new(profile, *arch, default)).collect() }
+        Self {
+            native,
+            default,
+            tables: archs
+                .map(|arch| Table::new(profile, *arch, default))
+                .collect(),
+        }
     }
 
     /// The verdicts of the rules that match a call. One unless rules contradict each other there.
     pub fn verdicts(&self, call: &Call) -> Vec<u32> {
         let x86_64 = self.native == Arch::X86_64 && call.audit == self.native.audit();
         let is_x32 = x86_64 && call.number & 0x4000_0000 != 0;
-        let own = |table: &&Table| table.arch.audit() == call.audit && (table.arch == Arch::X32) == is_x32;
+        let own = |table: &&Table| {
+            table.arch.audit() == call.audit && (table.arch == Arch::X32) == is_x32
+        };
         let Some(table) = self.tables.iter().find(own) else {
             // -1 is how a tracer skips a call; it belongs to no table.
-            return vec![if x86_64 && call.number == u32::MAX { self.default } else { 0 }];
+            return vec![if x86_64 && call.number == u32::MAX {
+                self.default
+            } else {
+                0
+            }];
         };
         if table.newest.is_some_and(|newest| call.number > newest) {
             return vec![0x0005_0000 | 38];
@@ -49,11 +70,18 @@ impl Meaning {
 
 impl Table {
     fn new(profile: &Seccomp, arch: Arch, default: u32) -> Self {
-        let permissive = matches!(profile.default_action, Action::Allow | Action::Log | Action::Trace);
+        let permissive = matches!(
+            profile.default_action,
+            Action::Allow | Action::Log | Action::Trace
+        );
         let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
         let direct = names.filter(|name| arch != Arch::X86 || multiplexed(name).is_none());
         let newest = direct.filter_map(|name| numbers(name)?.on(arch)).max();
-        let mut table = Self { arch, newest: newest.filter(|newest| *newest > 0 && !permissive), rules: Vec::new() };
+        let mut table = Self {
+            arch,
+            newest: newest.filter(|newest| *newest > 0 && !permissive),
+            rules: Vec::new(),
+        };
         for rule in &profile.syscalls {
             let verdict = verdict(rule.action, rule.errno_ret);
             for name in rule.names.iter().filter(|_| verdict != default) {
@@ -64,15 +92,27 @@ impl Table {
     }
 
     fn add(&mut self, rule: &SeccompRule, name: &str, verdict: u32) {
-        let (arch, direct) = (self.arch, numbers(name).and_then(|numbers| numbers.on(self.arch)));
+        let (arch, direct) = (
+            self.arch,
+            numbers(name).and_then(|numbers| numbers.on(self.arch)),
+        );
         for set in sets(rule) {
             if let Some(number) = direct {
                 self.rules.push((number, set.clone(), verdict));
             }
             if let Some(known) = multiplexed(name).filter(|_| arch == Arch::X86) {
-                let select = SeccompArg { index: 0, value: known.subcall.into(), value_two: 0, op: Operator::Eq };
+                let select = SeccompArg {
+                    index: 0,
+                    value: known.subcall.into(),
+                    value_two: 0,
+                    op: Operator::Eq,
+                };
                 let rest = set.iter().filter(|arg| arg.index != 0);
-                self.rules.push((known.through, rest.chain([&select]).cloned().collect(), verdict));
+                self.rules.push((
+                    known.through,
+                    rest.chain([&select]).cloned().collect(),
+                    verdict,
+                ));
             }
         }
     }
@@ -88,12 +128,22 @@ impl Table {
         let mut verdicts: Vec<u32> = matching.map(|rule| rule.2).collect();
         verdicts.sort_unstable();
         verdicts.dedup();
-        if verdicts.is_empty() { vec![default] } else { verdicts }
+        if verdicts.is_empty() {
+            vec![default]
+        } else {
+            verdicts
+        }
     }
 }
 
 fn sets(rule: &SeccompRule) -> Vec<Vec<SeccompArg>> {
-    let twice = |one: &SeccompArg| rule.args.iter().filter(|other| other.index == one.index).count() > 1;
+    let twice = |one: &SeccompArg| {
+        rule.args
+            .iter()
+            .filter(|other| other.index == one.index)
+            .count()
+            > 1
+    };
     if rule.args.iter().any(twice) {
         return rule.args.iter().map(|arg| vec![arg.clone()]).collect();
     }
@@ -106,7 +156,10 @@ fn is_idle(arg: &SeccompArg, width: Width) -> bool {
 
 fn holds(arg: &SeccompArg, width: Width, call: &Call) -> bool {
     let index = usize::try_from(arg.index).unwrap();
-    let (left, right) = (register(call.arguments[index], width), register(arg.value, width));
+    let (left, right) = (
+        register(call.arguments[index], width),
+        register(arg.value, width),
+    );
     match arg.op {
         Operator::Ne => left != right,
         Operator::Lt => left < right,
@@ -119,7 +172,11 @@ fn holds(arg: &SeccompArg, width: Width, call: &Call) -> bool {
 }
 
 fn register(value: u64, width: Width) -> u64 {
-    if width == Width::Word { value & 0xffff_ffff } else { value }
+    if width == Width::Word {
+        value & 0xffff_ffff
+    } else {
+        value
+    }
 }
 
 /// SECCOMP_RET_* of an action.

@@ -1,6 +1,8 @@
 //! Random profiles, and the calls that tell two filters apart.
 
-use corten::config::{Seccomp, SeccompAction as Action, SeccompArg, SeccompOperator as Operator, SeccompRule};
+use corten::config::{
+    Seccomp, SeccompAction as Action, SeccompArg, SeccompOperator as Operator, SeccompRule,
+};
 use corten::seccomp::Arch;
 use corten::seccomp::interpret::Call;
 use corten::seccomp::tables::numbers;
@@ -38,7 +40,12 @@ impl Dice {
 pub fn names(library: &Library) -> Vec<String> {
     let special = "socket accept accept4 sendto semop semget shmctl msgrcv socketcall ipc clone personality ioctl";
     let known = |name: &&str| library.knows(name);
-    special.split(' ').chain(all_names()).filter(known).map(str::to_owned).collect()
+    special
+        .split(' ')
+        .chain(all_names())
+        .filter(known)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The name of every call.
@@ -76,14 +83,33 @@ const OPERATORS: &[Operator] = &[
 
 /// A profile of a few rules.
 pub fn random(names: &[String], native: Arch, dice: &mut Dice) -> Seccomp {
-    let actions = [Action::Errno, Action::Errno, Action::Kill, Action::KillProcess, Action::Trap, Action::Allow, Action::Log];
+    let actions = [
+        Action::Errno,
+        Action::Errno,
+        Action::Kill,
+        Action::KillProcess,
+        Action::Trap,
+        Action::Allow,
+        Action::Log,
+    ];
     let default_action = dice.pick(&actions);
-    let architectures = native.served().iter().filter(|_| !dice.one_in(3)).map(|arch| format!("SCMP_ARCH_{arch:?}").to_uppercase());
+    let architectures = native
+        .served()
+        .iter()
+        .filter(|_| !dice.one_in(3))
+        .map(|arch| format!("SCMP_ARCH_{arch:?}").to_uppercase());
     let architectures = architectures.collect();
     let count = 1 + dice.throw() % 12;
-    let main = dice.pick(&[Action::Allow, Action::Allow, Action::Errno, Action::Notify, Action::Trace]);
+    let main = dice.pick(&[
+        Action::Allow,
+        Action::Allow,
+        Action::Errno,
+        Action::Notify,
+        Action::Trace,
+    ]);
     let syscalls = (0..count).map(|_| rule(names, main, dice)).collect();
-    let default_errno_ret = (default_action == Action::Errno && dice.one_in(2)).then(|| dice.pick(&[1, 38, 95]));
+    let default_errno_ret =
+        (default_action == Action::Errno && dice.one_in(2)).then(|| dice.pick(&[1, 38, 95]));
     Seccomp {
         default_action,
         default_errno_ret,
@@ -96,15 +122,37 @@ pub fn random(names: &[String], native: Arch, dice: &mut Dice) -> Seccomp {
 }
 
 fn rule(names: &[String], main: Action, dice: &mut Dice) -> SeccompRule {
-    let action = if dice.one_in(5) { dice.pick(&[Action::Errno, Action::Allow, Action::Trap]) } else { main };
+    let action = if dice.one_in(5) {
+        dice.pick(&[Action::Errno, Action::Allow, Action::Trap])
+    } else {
+        main
+    };
     let count = 1 + dice.throw() % 4;
     // Half of the names come from the special ones, so that rules meet.
-    let mut name = || if dice.one_in(2) { dice.pick(&names[..13]) } else { dice.pick(names) };
-    let names: Vec<String> = (0..count).map(|_| name()).filter(|name| name != "write").collect();
+    let mut name = || {
+        if dice.one_in(2) {
+            dice.pick(&names[..13])
+        } else {
+            dice.pick(names)
+        }
+    };
+    let names: Vec<String> = (0..count)
+        .map(|_| name())
+        .filter(|name| name != "write")
+        .collect();
     let errno_ret = (action == Action::Errno && dice.one_in(2)).then(|| dice.pick(&[13, 38, 22]));
-    let count = if dice.one_in(3) { 0 } else { 1 + dice.throw() % 2 };
+    let count = if dice.one_in(3) {
+        0
+    } else {
+        1 + dice.throw() % 2
+    };
     let args = (0..count).map(|_| argument(dice)).collect();
-    SeccompRule { names, action, errno_ret, args }
+    SeccompRule {
+        names,
+        action,
+        errno_ret,
+        args,
+    }
 }
 
 fn argument(dice: &mut Dice) -> SeccompArg {
@@ -120,11 +168,23 @@ fn argument(dice: &mut Dice) -> SeccompArg {
 /// shares the comparison of the high halves, and with it loses one rule or applies its further
 /// condition to the other's range.
 pub fn shares_tails(profile: &Seccomp) -> bool {
-    let ordered = |arg: &&SeccompArg| matches!(arg.op, Operator::Lt | Operator::Le | Operator::Ge | Operator::Gt);
-    let meets = |a: &SeccompRule, b: &SeccompRule| a.names.iter().any(|name| b.names.contains(name));
+    let ordered = |arg: &&SeccompArg| {
+        matches!(
+            arg.op,
+            Operator::Lt | Operator::Le | Operator::Ge | Operator::Gt
+        )
+    };
+    let meets =
+        |a: &SeccompRule, b: &SeccompRule| a.names.iter().any(|name| b.names.contains(name));
     let shares = |long: &SeccompRule, other: &SeccompRule| {
         let mut both = long.args.iter().filter(ordered);
-        both.any(|arg| other.args.iter().filter(ordered).any(|known| known.index == arg.index))
+        both.any(|arg| {
+            other
+                .args
+                .iter()
+                .filter(ordered)
+                .any(|known| known.index == arg.index)
+        })
     };
     let rules = || profile.syscalls.iter().enumerate();
     let long = |rule: &SeccompRule| rule.args.len() > 1;
@@ -133,27 +193,64 @@ pub fn shares_tails(profile: &Seccomp) -> bool {
 
 /// Every number once, the ruled ones often, with arguments around the values that rules compare with.
 pub fn calls(profile: &Seccomp, native: Arch, dice: &mut Dice) -> Vec<Call> {
-    let constants = profile.syscalls.iter().flat_map(|rule| &rule.args).flat_map(|arg| [arg.value, arg.value_two]);
-    let around = |value: u64| [value, value.wrapping_add(1), value.wrapping_sub(1), value ^ (1 << 32), value & 0xffff_ffff];
+    let constants = profile
+        .syscalls
+        .iter()
+        .flat_map(|rule| &rule.args)
+        .flat_map(|arg| [arg.value, arg.value_two]);
+    let around = |value: u64| {
+        [
+            value,
+            value.wrapping_add(1),
+            value.wrapping_sub(1),
+            value ^ (1 << 32),
+            value & 0xffff_ffff,
+        ]
+    };
     let mut values: Vec<u64> = constants.flat_map(around).collect();
     values.extend([0, 1, 20, 21, u64::MAX]);
     let mut call = |audit, number| {
         let arguments = [0; 6].map(|_| dice.pick(&values));
-        Call { number, audit, instruction_pointer: 0, arguments }
+        Call {
+            number,
+            audit,
+            instruction_pointer: 0,
+            arguments,
+        }
     };
     let mut calls = Vec::new();
     for arch in native.served() {
-        for number in (0..600).chain([0x3fff_ffff, 0x7fff_ffff, 0x8000_0000, 0xbfff_ffff, 0xc000_0000, 0xffff_fffe, 0xffff_ffff]) {
+        for number in (0..600).chain([
+            0x3fff_ffff,
+            0x7fff_ffff,
+            0x8000_0000,
+            0xbfff_ffff,
+            0xc000_0000,
+            0xffff_fffe,
+            0xffff_ffff,
+        ]) {
             calls.push(call(arch.audit(), number));
             calls.push(call(arch.audit(), number | 0x4000_0000));
         }
     }
-    let names = profile.syscalls.iter().flat_map(|rule| &rule.names).filter_map(|name| numbers(name));
-    let on = |arch: &Arch| names.clone().filter_map(|numbers| Some((arch.audit(), numbers.on(*arch)?))).collect::<Vec<_>>();
+    let names = profile
+        .syscalls
+        .iter()
+        .flat_map(|rule| &rule.names)
+        .filter_map(|name| numbers(name));
+    let on = |arch: &Arch| {
+        names
+            .clone()
+            .filter_map(|numbers| Some((arch.audit(), numbers.on(*arch)?)))
+            .collect::<Vec<_>>()
+    };
     let ruled = native.served().iter().flat_map(on);
     for (audit, number) in ruled.chain([(0x4000_0003, 102), (0x4000_0003, 117)]) {
         calls.extend((0..100).map(|_| call(audit, number)));
-        let subcalls = (0..26).map(|subcall| Call { arguments: [subcall; 6], ..call(audit, number) });
+        let subcalls = (0..26).map(|subcall| Call {
+            arguments: [subcall; 6],
+            ..call(audit, number)
+        });
         calls.extend(subcalls);
     }
     calls.push(call(0xc000_003d, 0));

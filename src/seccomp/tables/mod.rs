@@ -89,13 +89,19 @@ impl Numbers {
     /// The number as `seccomp_data.nr` has it, x32's bit included. None where the table lacks the call.
     pub fn on(self, arch: Arch) -> Option<u32> {
         let number = u32::try_from(self.0[arch as usize]).ok()?;
-        Some(if arch == Arch::X32 { number | X32_BIT } else { number })
+        Some(if arch == Arch::X32 {
+            number | X32_BIT
+        } else {
+            number
+        })
     }
 }
 
 /// The numbers of a call. None if no architecture has a call of that name.
 pub fn numbers(name: &str) -> Option<Numbers> {
-    let row = CALLS.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+    let row = CALLS
+        .binary_search_by(|(known, _)| (*known).cmp(name))
+        .ok()?;
     Some(Numbers(&CALLS[row].1))
 }
 
@@ -110,7 +116,9 @@ pub struct Multiplexed {
 
 /// How i386 reaches a call of that name besides directly.
 pub fn multiplexed(name: &str) -> Option<Multiplexed> {
-    let row = MULTIPLEXED.binary_search_by(|(known, ..)| (*known).cmp(name)).ok()?;
+    let row = MULTIPLEXED
+        .binary_search_by(|(known, ..)| (*known).cmp(name))
+        .ok()?;
     let (_, through, subcall) = MULTIPLEXED[row];
     Some(Multiplexed { through, subcall })
 }
@@ -198,7 +206,11 @@ mod tests {
     #[test]
     fn no_two_names_share_a_number() {
         for arch in [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm] {
-            let mut seen: Vec<i32> = CALLS.iter().map(|row| row.1[arch as usize]).filter(|n| *n != NONE).collect();
+            let mut seen: Vec<i32> = CALLS
+                .iter()
+                .map(|row| row.1[arch as usize])
+                .filter(|n| *n != NONE)
+                .collect();
             let count = seen.len();
             seen.sort_unstable();
             seen.dedup();
@@ -216,7 +228,9 @@ mod tests {
             ("ptrace", libc::SYS_ptrace),
             ("openat2", libc::SYS_openat2),
         ] {
-            let found = numbers(name).and_then(|numbers| numbers.on(Arch::native())).map(i64::from);
+            let found = numbers(name)
+                .and_then(|numbers| numbers.on(Arch::native()))
+                .map(i64::from);
             assert_eq!(found, Some(number), "{name}");
         }
     }

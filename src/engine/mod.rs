@@ -1,13 +1,21 @@
 //! What the command line asks of the engine: plain requests, every path absolute, every word parsed.
 
+mod birth;
+mod exec;
+mod shell;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::globals::{CgroupDriver, Rootless};
 use crate::cli::log::Log;
-use crate::error::{Code, Failure, Result};
+use crate::error::Result;
+use crate::plan::compile::Start;
+use crate::plan::show;
+use crate::process::terminal::Stay;
 use crate::state::{Id, Root};
+use crate::supervise::{self, Signals};
 
 /// `create`, and the first half of `run`.
 #[derive(Debug)]
@@ -232,31 +240,48 @@ pub struct ShellRequest {
     pub log: Arc<Log>,
 }
 
-fn not_built() -> Failure {
-    Failure::new(Code::System, "not built yet")
-}
-
 /// `create`.
-pub fn create(_request: &CreateRequest) -> Result<()> {
-    Err(not_built())
+pub fn create(request: &CreateRequest) -> Result<()> {
+    let signals = Signals::block()?;
+    let made = birth::make(request, Start::Later, Stay::Detach, &signals)?;
+    // Init lives on by itself.
+    drop(made.created);
+    Ok(())
 }
 
 /// `run`: the exit status of the program, 0 when detached.
-pub fn run(_request: &RunRequest) -> Result<u8> {
-    Err(not_built())
+pub fn run(request: &RunRequest) -> Result<u8> {
+    let stay = match request.attachment {
+        Attachment::Foreground => Stay::Foreground,
+        Attachment::Detached => Stay::Detach,
+    };
+    if stay == Stay::Foreground && request.subreaper == Subreaper::Runtime {
+        supervise::adopt_orphans()?;
+    }
+    let signals = Signals::block()?;
+    let made = birth::make(&request.create, Start::Now, stay, &signals)?;
+    match request.attachment {
+        Attachment::Detached => Ok(0),
+        Attachment::Foreground => made.attend(request, &signals),
+    }
 }
 
 /// `exec`: the exit status of the program, 0 when detached.
-pub fn exec(_request: &ExecRequest) -> Result<u8> {
-    Err(not_built())
+pub fn exec(request: &ExecRequest) -> Result<u8> {
+    let signals = Signals::block()?;
+    exec::run(request, &signals)
 }
 
 /// `explain`: the text.
-pub fn explain(_request: &ExplainRequest) -> Result<String> {
-    Err(not_built())
+pub fn explain(request: &ExplainRequest) -> Result<String> {
+    let plan = birth::decide(&request.create, Start::Later, Stay::Detach)?.plan;
+    Ok(match request.format {
+        ExplainFormat::Text => show::text(&plan),
+        ExplainFormat::Json => format!("{:#}\n", show::json(&plan)),
+    })
 }
 
 /// `shell`: the exit status of the program.
-pub fn shell(_request: &ShellRequest) -> Result<u8> {
-    Err(not_built())
+pub fn shell(request: &ShellRequest) -> Result<u8> {
+    shell::run(request)
 }

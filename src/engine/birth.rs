@@ -1,0 +1,406 @@
+//! From a request to a container: read, check, probe, plan, prove, execute; on a failure, undo.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use super::{AtEnd, CreateRequest, RunRequest};
+use crate::config::{self, Loaded, Mount, NamespaceType, Spec};
+use crate::error::{Act, Code, Failure, Field, Result};
+use crate::execute::runtime::Setting;
+use crate::execute::{Created, Runtime};
+use crate::host::Host;
+use crate::namespaces::plan::Namespaces;
+use crate::plan::compile::{self, Console, Keyring, Overlay, Pivot, Request, Start};
+use crate::plan::op::RuntimeOp;
+use crate::plan::{Plan, check};
+use crate::process::terminal::{self, Stay};
+use crate::state::{
+    CgroupDriver, CgroupRecord, Container, Id, JoinedNamespace, PidNamespace, Record, Root, Stage,
+    Thoroughness, Undo, destroy, identity, time,
+};
+use crate::supervise::{Signals, Supervised, supervise};
+use crate::{cgroups, rootfs, volumes};
+
+/// Everything decided, nothing done.
+#[derive(Debug)]
+pub struct Decision {
+    /// What will happen.
+    pub plan: Plan,
+    loaded: Loaded,
+    host: Host,
+    request: Request,
+    cgroup: String,
+}
+
+/// A container that was made.
+#[derive(Debug)]
+pub struct Made {
+    /// Its first process.
+    pub created: Created,
+    root: Root,
+    id: Id,
+    cgroup: cgroups::CgroupPath,
+    cgroup_mount: PathBuf,
+}
+
+/// Reads the configuration and decides; looks at the host, changes nothing.
+pub fn decide(create: &CreateRequest, start: Start, stay: Stay) -> Result<Decision> {
+    let mut loaded = match &create.config {
+        Some(path) => config::load_file(path)?,
+        None => config::load(&create.bundle)?,
+    };
+    add_volumes(&mut loaded.spec, &create.volumes)?;
+    let loaded = loaded.checked().map_err(together)?;
+    decide_loaded(create, loaded, start, stay)
+}
+
+/// The same for a configuration that comes from somewhere else.
+pub fn decide_loaded(
+    create: &CreateRequest,
+    loaded: Loaded,
+    start: Start,
+    stay: Stay,
+) -> Result<Decision> {
+    let spec = &loaded.spec;
+    require_root(spec, create)?;
+    let host = Host::probe(spec)?;
+    let request = request(create, spec, start, stay)?;
+    let linux = spec.linux.as_ref();
+    let cgroups_path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+    let cgroup =
+        cgroups::plan::resolve_path(cgroups_path, &request.id, host.cgroup.own.as_deref())?;
+    let plan = compile::container(spec, &request, &host)?;
+    check::check(&plan)?;
+    Ok(Decision {
+        plan,
+        cgroup: cgroup.as_str().to_owned(),
+        loaded,
+        host,
+        request,
+    })
+}
+
+/// All that is wrong, in one failure: the first one's field, and the others in its words.
+fn together(failures: Vec<Failure>) -> Failure {
+    let mut failures = failures.into_iter();
+    let Some(mut first) = failures.next() else {
+        return Failure::new(Code::Config, "config.json is wrong");
+    };
+    for other in failures {
+        first.act = format!("{}; {other}", first.act);
+    }
+    first
+}
+
+fn require_root(spec: &Spec, create: &CreateRequest) -> Result<()> {
+    let path = rootfs::plan::root_path(spec, &create.bundle);
+    let field = || Field::new("root.path");
+    let data = std::fs::metadata(&path)
+        .act(|| format!("cannot use {} as root filesystem", path.display()));
+    let data = data.map_err(|failure| Failure {
+        code: Code::Bundle,
+        ..failure.at(field())
+    })?;
+    if data.is_dir() {
+        return Ok(());
+    }
+    let text = format!(
+        "cannot use {} as root filesystem: not a directory",
+        path.display()
+    );
+    Err(Failure::new(Code::Bundle, text).at(field()))
+}
+
+/// `--volume`: a name or a path, a destination, and perhaps `ro`.
+fn add_volumes(spec: &mut Spec, volumes: &[String]) -> Result<()> {
+    for volume in volumes {
+        let wrong = |text: &str| {
+            Failure::new(Code::Usage, format!("{volume:?} {text}")).at(Field::new("--volume"))
+        };
+        let mut parts = volume.splitn(3, ':');
+        let (Some(source), Some(destination)) = (parts.next(), parts.next()) else {
+            return Err(wrong("is not NAME_OR_PATH:DESTINATION[:OPTIONS]"));
+        };
+        if !destination.starts_with('/') {
+            return Err(wrong("has a destination that is not absolute"));
+        }
+        let options = parts
+            .next()
+            .map(|words| words.split(',').map(str::to_owned).collect::<Vec<_>>());
+        let mut options = options.unwrap_or_default();
+        options.push("rbind".to_owned());
+        let kind = if source.contains('/') {
+            "bind"
+        } else {
+            "volume"
+        };
+        let source = if kind == "bind" {
+            std::path::absolute(source)
+                .act(|| format!("cannot use {source}"))?
+                .to_string_lossy()
+                .into_owned()
+        } else {
+            source.to_owned()
+        };
+        spec.mounts.push(Mount {
+            destination: destination.to_owned(),
+            kind: Some(kind.to_owned()),
+            source: Some(source),
+            options,
+            ..Mount::default()
+        });
+    }
+    Ok(())
+}
+
+/// Annotations by which an engine asks for an overlay root: `tmpfs` or an absolute directory, and
+/// colon-separated layers, uppermost first.
+pub const OVERLAY_ANNOTATION: &str = "org.corten.overlay";
+/// See [`OVERLAY_ANNOTATION`].
+pub const LAYERS_ANNOTATION: &str = "org.corten.layers";
+
+fn overlay(create: &CreateRequest, spec: &Spec) -> Result<Option<Overlay>> {
+    if create.overlay.is_some() || !create.layers.is_empty() {
+        let upper = match &create.overlay {
+            Some(super::Overlay::Directory(path)) => Some(path.clone()),
+            Some(super::Overlay::Temporary) | None => None,
+        };
+        // The command line lists the lowest first, overlayfs the uppermost.
+        let layers = create.layers.iter().rev().cloned().collect();
+        return Ok(Some(Overlay {
+            layers,
+            upper,
+            field: Field::new("--overlay"),
+        }));
+    }
+    let annotation = |key| spec.annotations.get(key).filter(|value| !value.is_empty());
+    let (kind, layers) = (
+        annotation(OVERLAY_ANNOTATION),
+        annotation(LAYERS_ANNOTATION),
+    );
+    if kind.is_none() && layers.is_none() {
+        return Ok(None);
+    }
+    let absolute = |key: &'static str, path: &str| {
+        let wrong = || {
+            Failure::config(
+                Field::key("annotations", key),
+                format!("{path:?} is not absolute"),
+            )
+        };
+        Some(PathBuf::from(path))
+            .filter(|path| path.is_absolute())
+            .ok_or_else(wrong)
+    };
+    let upper = match kind.map(String::as_str) {
+        None | Some("tmpfs") => None,
+        Some(path) => Some(absolute(OVERLAY_ANNOTATION, path)?),
+    };
+    let layers = layers
+        .map(String::as_str)
+        .unwrap_or_default()
+        .split(':')
+        .filter(|path| !path.is_empty());
+    let layers = layers
+        .map(|path| absolute(LAYERS_ANNOTATION, path))
+        .collect::<Result<_>>()?;
+    Ok(Some(Overlay {
+        layers,
+        upper,
+        field: Field::key("annotations", OVERLAY_ANNOTATION),
+    }))
+}
+
+fn request(create: &CreateRequest, spec: &Spec, start: Start, stay: Stay) -> Result<Request> {
+    let has_terminal = spec
+        .process
+        .as_ref()
+        .is_some_and(|process| process.terminal);
+    let console = match terminal::console(has_terminal, stay, create.console_socket.as_deref())? {
+        terminal::Console::None => Console::None,
+        terminal::Console::Socket(path) => Console::Socket(path.to_owned()),
+        terminal::Console::Own => Console::Runtime,
+    };
+    Ok(Request {
+        id: create.id.as_str().to_owned(),
+        bundle: create.bundle.clone(),
+        state: create.root.path().join(create.id.as_str()),
+        data: create.data.clone(),
+        start,
+        console,
+        pid_file: create.pid_file.clone(),
+        pidfd_socket: create.pidfd_socket.clone(),
+        pivot: match create.root_change {
+            super::RootChange::Pivot => Pivot::Pivot,
+            super::RootChange::Move => Pivot::Move,
+        },
+        keyring: match create.keyring {
+            super::Keyring::New => Keyring::New,
+            super::Keyring::Inherited => Keyring::Inherit,
+        },
+        overlay: overlay(create, spec)?,
+        kept_descriptors: create.preserve_fds,
+        variables: Vec::new(),
+    })
+}
+
+/// Makes the container; whatever fails, nothing is left.
+pub fn make(create: &CreateRequest, start: Start, stay: Stay, signals: &Signals) -> Result<Made> {
+    execute(create, decide(create, start, stay)?, signals)
+}
+
+/// Carries a decision out.
+pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) -> Result<Made> {
+    let Decision {
+        plan,
+        loaded,
+        host,
+        request,
+        cgroup,
+    } = decision;
+    for warning in loaded.warnings.iter().chain(&plan.warnings) {
+        create.log.warn(warning);
+    }
+    let record = record(&plan, &loaded.spec, &request, &cgroup)?;
+    let (mut container, lock) = Container::reserve(&create.root, &create.id)?;
+    let in_user_namespace = loaded
+        .spec
+        .linux
+        .as_ref()
+        .is_some_and(|linux| Namespaces::of(linux).is_other(NamespaceType::User));
+    let setting = Setting {
+        record,
+        config: &loaded.text,
+        data: &request.data,
+        state_directory: &request.state,
+        cgroup_mount: &host.cgroup.mount,
+        signals,
+        in_user_namespace,
+    };
+    let made = Runtime::create(&plan, &mut container, setting).and_then(Runtime::run);
+    let created = match made {
+        Ok(created) => created,
+        Err(failure) => {
+            // The first failure is the one to tell; what undoing cannot undo, `delete --force` can.
+            let undone = destroy::remove(&container);
+            drop(lock);
+            return Err(match undone {
+                Ok(()) => failure,
+                Err(left) => Failure {
+                    hint: Some(format!("and it could not be undone: {left}")),
+                    ..failure
+                },
+            });
+        }
+    };
+    drop(lock);
+    Ok(Made {
+        created,
+        root: create.root.clone(),
+        id: create.id.clone(),
+        cgroup: cgroups::plan::resolve_path(Some(&format!("/{cgroup}")), &request.id, None)?,
+        cgroup_mount: host.cgroup.mount,
+    })
+}
+
+fn record(plan: &Plan, spec: &Spec, request: &Request, cgroup: &str) -> Result<Record> {
+    let linux = spec.linux.as_ref();
+    let namespaces = linux
+        .map(|linux| linux.namespaces.as_slice())
+        .unwrap_or_default();
+    let joined = namespaces.iter().filter_map(|namespace| {
+        let path = namespace.path.as_ref().filter(|path| !path.is_empty())?;
+        Some(JoinedNamespace {
+            kind: crate::plan::op::namespace_name(namespace.kind).to_owned(),
+            path: path.into(),
+        })
+    });
+    let has_pid = linux.is_some_and(|linux| Namespaces::of(linux).is_new(NamespaceType::Pid));
+    Ok(Record {
+        version: crate::state::record::VERSION,
+        oci_version: spec.oci_version.clone(),
+        id: request.id.clone(),
+        bundle: request.bundle.clone(),
+        rootfs: rootfs::plan::root_path(spec, &request.bundle),
+        created: time::now(),
+        owner: crate::sys::process::ids().0[1],
+        stage: Stage::Creating,
+        boot_id: identity::boot_id()?.to_owned(),
+        pid: 0,
+        start_time: 0,
+        cgroup: Some(CgroupRecord {
+            path: PathBuf::from(format!("/{cgroup}")),
+            id: None,
+            driver: CgroupDriver::Cgroupfs,
+            unit: None,
+        }),
+        pid_namespace: if has_pid {
+            PidNamespace::Private
+        } else {
+            PidNamespace::Shared
+        },
+        joined: joined.collect(),
+        undo: undo(plan, request),
+        has_poststop_hooks: !spec.hooks.poststop.is_empty(),
+        no_new_privileges: spec
+            .process
+            .as_ref()
+            .is_some_and(|process| process.no_new_privileges),
+        annotations: spec.annotations.clone(),
+    })
+}
+
+/// The inverse of every operation that leaves something outside of the cgroup and the state directory.
+fn undo(plan: &Plan, request: &Request) -> Vec<Undo> {
+    let target = request.overlay_target();
+    plan.runtime
+        .iter()
+        .filter_map(|step| match &step.op {
+            RuntimeOp::CreateVolume { name } => Some(Undo::RemoveFile {
+                path: volumes::mark(&request.data, name, &request.state),
+            }),
+            RuntimeOp::CreateDirectory { path }
+                if path.as_bytes() == target.as_os_str().as_encoded_bytes() =>
+            {
+                Some(Undo::RemoveDirectory {
+                    path: target.clone(),
+                })
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+impl Made {
+    /// `run` in the foreground: stays, deletes, and returns the program's status.
+    pub fn attend(self, request: &RunRequest, signals: &Signals) -> Result<u8> {
+        let Self {
+            created,
+            root,
+            id,
+            cgroup,
+            cgroup_mount,
+        } = self;
+        let kill_all = || {
+            let mount = cgroups::run::open_mount(&cgroup_mount)?;
+            match cgroups::run::open(mount.as_fd(), &cgroup)? {
+                Some(directory) => cgroups::remove::kill(directory.as_fd()),
+                None => Ok(()),
+            }
+        };
+        let status = supervise(
+            Supervised {
+                pidfd: created.process.pidfd.as_fd(),
+                pid: created.process.pid,
+                terminal: created.terminal,
+                stop_timeout: request.stop_timeout,
+                kill_all: &kill_all,
+            },
+            signals,
+        );
+        if request.at_end == AtEnd::Delete {
+            destroy(&root, &id, Thoroughness::Force)?;
+        }
+        status
+    }
+}

@@ -1,0 +1,228 @@
+//! Another process in a container that is there.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::{Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused};
+use crate::cgroups;
+use crate::config::{self, Capabilities, Process, Spec};
+use crate::error::{Act, Code, Failure, Field, Result};
+use crate::execute::Runtime;
+use crate::execute::runtime::{Setting, Target};
+use crate::host::Host;
+use crate::namespaces::plan::Namespaces;
+use crate::plan::check;
+use crate::plan::compile::{self, Console};
+use crate::process::terminal::{self, Stay};
+use crate::state::{Container, Record, Status};
+use crate::supervise::{self, Signals, Supervised};
+
+/// Runs it; its exit status, or 0 when detached.
+pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
+    let container = Container::open(&request.root, &request.id)?;
+    require_living(&container, request.when_paused)?;
+    let spec = config::parse(&container.config()?)?;
+    let process = process(request, &spec)?;
+    let host = Host::probe(&spec)?;
+    let stay = match request.attachment {
+        Attachment::Foreground => Stay::Foreground,
+        Attachment::Detached => Stay::Detach,
+    };
+    let plan_request = plan_request(request, &spec, &process, stay)?;
+    let plan = compile::exec(&spec, &process, &plan_request, &host)?;
+    check::check(&plan)?;
+    for warning in &plan.warnings {
+        request.log.warn(warning);
+    }
+    if stay == Stay::Foreground {
+        supervise::adopt_orphans()?;
+    }
+    let target = target(&container, request)?;
+    let setting = Setting {
+        record: Record::default(),
+        config: &[],
+        data: Path::new("/"),
+        state_directory: Path::new("/"),
+        cgroup_mount: &host.cgroup.mount,
+        signals,
+        in_user_namespace: plan_request.namespaces & libc::CLONE_NEWUSER != 0,
+    };
+    let created = Runtime::exec(&plan, &target, setting)?.run()?;
+    if stay == Stay::Detach {
+        return Ok(0);
+    }
+    let kill = || {
+        crate::sys::process::pidfd_send_signal(
+            std::os::fd::AsRawFd::as_raw_fd(&created.process.pidfd),
+            libc::SIGKILL,
+        )
+        .act(|| "cannot kill the process")
+    };
+    supervise::supervise(
+        Supervised {
+            pidfd: created.process.pidfd.as_fd(),
+            pid: created.process.pid,
+            terminal: created.terminal,
+            stop_timeout: None,
+            kill_all: &kill,
+        },
+        signals,
+    )
+}
+
+fn require_living(container: &Container, when_paused: WhenPaused) -> Result<()> {
+    match container.status()? {
+        Status::Stopped => Err(Failure::new(
+            Code::State,
+            "cannot exec in a stopped container",
+        )),
+        Status::Paused if when_paused == WhenPaused::Refuse => Err(Failure::new(
+            Code::State,
+            "cannot exec in a paused container (use --ignore-paused to override)",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn target(container: &Container, request: &ExecRequest) -> Result<Target> {
+    let record = container.record();
+    let path = record
+        .cgroup
+        .as_ref()
+        .map(|cgroup| cgroup.path.to_string_lossy().into_owned());
+    let cgroup = cgroups::plan::resolve_path(path.as_deref(), request.id.as_str(), Some("/"))?;
+    Ok(Target {
+        pid: record.pid,
+        cgroup,
+    })
+}
+
+fn plan_request(
+    request: &ExecRequest,
+    spec: &Spec,
+    process: &Process,
+    stay: Stay,
+) -> Result<compile::ExecRequest> {
+    let console =
+        match terminal::console(process.terminal, stay, request.console_socket.as_deref())? {
+            terminal::Console::None => Console::None,
+            terminal::Console::Socket(path) => Console::Socket(path.to_owned()),
+            terminal::Console::Own => Console::Runtime,
+        };
+    let namespaces = spec.linux.as_ref().map(Namespaces::of).unwrap_or_default();
+    Ok(compile::ExecRequest {
+        namespaces: namespaces.new | namespaces.joined,
+        console,
+        pid_file: request.pid_file.clone(),
+        pidfd_socket: request.pidfd_socket.clone(),
+        kept_descriptors: request.preserve_fds,
+        variables: Vec::new(),
+        cgroup: cgroup(request)?,
+    })
+}
+
+/// `--cgroup [CONTROLLERS:]PATH`: with cgroup v2 there is one hierarchy, so one path.
+fn cgroup(request: &ExecRequest) -> Result<String> {
+    let mut paths = request.cgroups.iter().map(|word| {
+        word.rsplit_once(':')
+            .map_or(word.as_str(), |(_, path)| path)
+    });
+    let first = paths.next().unwrap_or_default().to_owned();
+    if paths.any(|path| path != first) {
+        let text = "one cgroup at most: cgroup v2 has one hierarchy";
+        return Err(Failure::new(Code::Usage, text).at(Field::new("--cgroup")));
+    }
+    Ok(first)
+}
+
+fn process(request: &ExecRequest, spec: &Spec) -> Result<Process> {
+    let process = match &request.process {
+        ExecProcess::File(path) => read(path)?,
+        ExecProcess::Flags(flags) => with_flags(spec.process.clone().unwrap_or_default(), flags),
+    };
+    if process.args.is_empty() {
+        return Err(
+            Failure::new(Code::Usage, "exec args cannot be empty").at(Field::new("process.args"))
+        );
+    }
+    if process.cwd.is_empty() {
+        return Err(Failure::config(
+            Field::new("process.cwd"),
+            "Cwd property must not be empty",
+        ));
+    }
+    Ok(process)
+}
+
+fn read(path: &Path) -> Result<Process> {
+    let act = || format!("cannot read {}", path.display());
+    let text = std::fs::read(path)
+        .act(act)
+        .map_err(|failure| failure.at(Field::new("--process")))?;
+    serde_json::from_slice(&text).map_err(|error| {
+        let mut failure = Failure::new(Code::Config, act())
+            .because(error.to_string())
+            .at(Field::new("--process"));
+        failure.position = Some((error.line(), error.column()));
+        failure
+    })
+}
+
+/// The defaults are the container's own process; the flags change them.
+fn with_flags(mut process: Process, flags: &ExecFlags) -> Process {
+    process.args.clone_from(&flags.args);
+    process.terminal = flags.terminal;
+    process.console_size = None;
+    if let Some(cwd) = &flags.cwd {
+        process.cwd.clone_from(cwd);
+    }
+    if process.cwd.is_empty() {
+        "/".clone_into(&mut process.cwd);
+    }
+    process.env.extend(flags.env.iter().cloned());
+    if let Some((uid, gid)) = flags.user {
+        process.user.uid = uid;
+        process.user.gid = gid.unwrap_or(process.user.gid);
+        // HOME is that of the user who runs the program.
+        process
+            .env
+            .retain(|variable| !variable.starts_with("HOME="));
+        process.env.extend(
+            flags
+                .env
+                .iter()
+                .filter(|variable| variable.starts_with("HOME="))
+                .cloned(),
+        );
+    }
+    process.user.additional_gids.extend(&flags.additional_gids);
+    if let Some(label) = &flags.process_label {
+        process.selinux_label = Some(label.clone());
+    }
+    if let Some(profile) = &flags.apparmor {
+        process.apparmor_profile = Some(profile.clone());
+    }
+    if let Some(choice) = flags.no_new_privileges {
+        process.no_new_privileges = choice;
+    }
+    add_capabilities(&mut process, &flags.capabilities);
+    process
+}
+
+/// Added to the bounding, effective and permitted sets; never to the inheritable one (CVE-2022-29162).
+fn add_capabilities(process: &mut Process, names: &[String]) {
+    if names.is_empty() {
+        return;
+    }
+    let capabilities = process
+        .capabilities
+        .get_or_insert_with(Capabilities::default);
+    for set in [
+        &mut capabilities.bounding,
+        &mut capabilities.effective,
+        &mut capabilities.permitted,
+    ] {
+        set.get_or_insert_with(Vec::new)
+            .extend(names.iter().cloned());
+    }
+}

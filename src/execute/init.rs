@@ -1,0 +1,346 @@
+//! Init: the child, from the clone to the user's program.
+//!
+//! It runs the plan's second list, one step after the other, and notes each on the report page before
+//! it runs it. There is no way back: a step that fails is reported and the process ends. What the
+//! child may do is narrow, because the runtime may be one thread of a larger program and any lock
+//! may have been held at the clone, and because the container's memory limit already applies: it
+//! allocates nothing, locks nothing, logs nothing, panics never. Everything it needs was made by the
+//! planner and lies in memory that the clone copied.
+
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+use super::report::Report;
+use crate::hooks::plan::PreparedHook;
+use crate::hooks::run::Ended;
+use crate::hooks::tail::Tail;
+use crate::plan::op::{Gate, InitOp, Slot};
+use crate::plan::{Plan, Step};
+use crate::process::home::Home;
+use crate::sys::process::{Clone3, Cloned, exit_now};
+use crate::sys::{Errno, Result, fs, mount, namespace, process, seccomp, signal};
+use crate::{hooks, namespaces, rootfs};
+
+/// A slot that nothing was put in.
+pub const EMPTY: RawFd = -1;
+
+/// What init knows besides its list.
+#[derive(Debug)]
+pub struct Init<'a> {
+    /// Where it notes what it does.
+    pub report: &'a Report,
+    slots: &'a mut [RawFd],
+    /// The other end is the runtime's; EOF when that is gone.
+    control: RawFd,
+    /// Whether its user namespace is not the runtime's.
+    pub in_user_namespace: bool,
+    /// Which candidate of FindProgram it was.
+    pub program: usize,
+    /// HOME, as the container's passwd has it.
+    pub home: Home,
+    /// The connection of `start`, which waits for the exec.
+    starter: RawFd,
+}
+
+/// Runs the list. Never returns: ends as the user's program, or with status 1 and a report.
+pub fn run(
+    plan: &Plan,
+    slots: &mut [RawFd],
+    control: RawFd,
+    report: &Report,
+    in_user_namespace: bool,
+) -> ! {
+    let mut init = Init {
+        report,
+        slots,
+        control,
+        in_user_namespace,
+        program: 0,
+        home: Home::default(),
+        starter: EMPTY,
+    };
+    for (index, step) in (0u32..).zip(&plan.init) {
+        report.at(index);
+        if let Err(errno) = init.step(plan, step) {
+            init.fail(index, errno);
+        }
+    }
+    exit_now(0)
+}
+
+impl Init<'_> {
+    /// The descriptor in a slot.
+    pub fn slot(&self, slot: Slot) -> RawFd {
+        self.slots[slot.index()]
+    }
+
+    /// Whether a slot holds a descriptor.
+    pub fn has(&self, slot: Slot) -> bool {
+        self.slot(slot) != EMPTY
+    }
+
+    /// Puts a descriptor into a slot.
+    pub fn fill(&mut self, slot: Slot, fd: RawFd) {
+        self.slots[slot.index()] = fd;
+    }
+
+    /// Closes what a slot holds.
+    pub fn empty(&mut self, slot: Slot) {
+        if self.has(slot) {
+            fs::close(self.slot(slot));
+            self.fill(slot, EMPTY);
+        }
+    }
+
+    /// Closes what init does not need any more: while it waits for start, other processes of the
+    /// container may look at its descriptors, and some lead to the host. What it still needs closes at exec.
+    pub fn close_all_but(&self, first: u32) -> Result<()> {
+        let mut needed = [
+            self.control,
+            self.slot(Slot::START),
+            self.slot(Slot::HOOK_STATE),
+        ];
+        needed.sort_unstable();
+        let mut next = first;
+        for fd in needed
+            .iter()
+            .filter_map(|fd| u32::try_from(*fd).ok())
+            .filter(|fd| *fd >= first)
+        {
+            if fd > next {
+                fs::close_range(next, fd - 1)?;
+            }
+            next = fd + 1;
+        }
+        fs::close_range(next, u32::MAX)?;
+        fs::close_at_exec_from(first)
+    }
+
+    /// Reports and ends. `start` hears it too, when it waits: there is no page between it and init.
+    fn fail(&self, step: u32, errno: Errno) -> ! {
+        self.report.fail(errno);
+        if self.starter != EMPTY {
+            let mut message = [0u8; 8 + 256];
+            message[..4].copy_from_slice(&step.to_le_bytes());
+            message[4..8].copy_from_slice(&errno.0.to_le_bytes());
+            let detail = self.report.detail_into(&mut message[8..]);
+            // Nothing better can be done with a message that nobody takes.
+            fs::write(self.starter, &message[..8 + detail]).unwrap_or(());
+        }
+        exit_now(1)
+    }
+
+    fn open(&self, gate: Gate) -> Result<()> {
+        fs::write(self.control, &[gate as u8])
+    }
+
+    /// The next byte must be this gate's. EOF: the runtime is gone, and so is the reason to go on.
+    fn wait(&self, gate: Gate) -> Result<()> {
+        let mut byte = [0u8; 1];
+        match fs::read(self.control, &mut byte)? {
+            1 if byte[0] == gate as u8 => Ok(()),
+            1 => Err(Errno(libc::EPROTO)),
+            _ => Err(Errno(libc::EPIPE)),
+        }
+    }
+
+    fn step(&mut self, plan: &Plan, step: &Step<InitOp>) -> Result<()> {
+        match &step.op {
+            InitOp::DieWithRuntime => process::set_parent_death_signal(libc::SIGKILL),
+            InitOp::OutliveRuntime => process::set_parent_death_signal(0),
+            InitOp::ResetSignals => {
+                fs::umask(0);
+                signal::reset_all()
+            }
+            InitOp::Open(gate) => self.open(*gate),
+            InitOp::Await(gate) => self.wait(*gate),
+            InitOp::HideFromTracers => process::set_undumpable(),
+            InitOp::JoinNamespace {
+                namespace, kind, ..
+            } => {
+                namespace::setns(self.slot(*namespace), namespaces::flag(*kind))?;
+                self.empty(*namespace);
+                Ok(())
+            }
+            InitOp::JoinContainer { namespaces } => self.join_container(*namespaces),
+            InitOp::Unshare { namespaces } => namespace::unshare(*namespaces),
+            InitOp::ContinueInChild { namespaces } => self.continue_in_child(*namespaces),
+            InitOp::BecomeRootOfUserNamespace => {
+                process::setresgid(0)?;
+                process::setresuid(0)
+            }
+            InitOp::WriteTimeOffset { clock } => {
+                write_file(c"/proc/self/timens_offsets", clock.to_bytes())
+            }
+            InitOp::EnterTimeNamespace => namespaces::run::enter_time_namespace(),
+            InitOp::SetExecLabel { file, label } => write_file(file, label.to_bytes()),
+            InitOp::JoinSessionKeyring { name } => crate::process::run::join_session_keyring(name),
+            InitOp::SetHostname(name) => namespace::sethostname(name),
+            InitOp::SetDomainname(name) => namespace::setdomainname(name),
+            InitOp::AwaitStart => self.await_start(),
+            InitOp::RunHook(hook) => self.run_hook(hook),
+            InitOp::RefuseStart => Err(Errno(libc::ENOEXEC)),
+            InitOp::LoadFilter {
+                instructions,
+                flags,
+            } => self.load_filter(instructions, *flags),
+            InitOp::Execute { args, env } => {
+                Err(crate::process::run::execute(self, plan, args, env))
+            }
+            op => self.mount_step(op),
+        }
+    }
+
+    fn mount_step(&mut self, op: &InitOp) -> Result<()> {
+        use rootfs::run;
+        match op {
+            InitOp::SetHostPropagation(propagation) => run::set_host_propagation(*propagation),
+            InitOp::MakeParentPrivate { path } => run::make_parent_private(path),
+            InitOp::BindRoot { path } => run::bind_root(self, path),
+            InitOp::OpenRoot => run::open_root(self),
+            InitOp::MountOverlayRoot { overlay, target } => {
+                run::mount_overlay_root(self, overlay, target)
+            }
+            InitOp::MountFilesystem {
+                filesystem,
+                destination,
+                point,
+                keep,
+            } => run::mount_filesystem(self, filesystem, destination, *point, *keep),
+            InitOp::CreateFilesystem { filesystem, mount } => {
+                let fd = run::create_filesystem(self, filesystem)?;
+                self.fill(*mount, fd);
+                Ok(())
+            }
+            InitOp::TakeMode { mount, destination } => run::take_mode(self, *mount, destination),
+            InitOp::CopyUp { mount, destination } => run::copy_up(self, *mount, destination),
+            InitOp::CloneTree {
+                source,
+                reach,
+                mount,
+                follow,
+            } => {
+                let fd = run::clone_tree(source, *reach, *follow)?;
+                self.fill(*mount, fd);
+                Ok(())
+            }
+            InitOp::SetAttributes {
+                mount,
+                reach,
+                attributes,
+            } => mount::mount_setattr(self.slot(*mount), *reach, *attributes),
+            InitOp::MapIds {
+                mount,
+                reach,
+                namespace,
+            } => mount::mount_idmap(self.slot(*mount), *reach, self.slot(*namespace)),
+            InitOp::AttachTree {
+                mount,
+                destination,
+                point,
+            } => run::attach_slot(self, *mount, destination, *point),
+            InitOp::Remount {
+                destination,
+                attributes,
+                parameters,
+            } => run::remount(self, destination, *attributes, parameters),
+            InitOp::OpenProc => run::open_proc(self),
+            InitOp::OpenDev => run::open_dev(self),
+            InitOp::MakeDevice { path, node } => run::make_device(self, path, node),
+            InitOp::MakeDeviceLink { name, target } => run::make_device_link(self, name, target),
+            InitOp::MakeWorkingDirectory(path) => run::make_directory(self, path),
+            InitOp::PrepareMask => run::prepare_mask(self),
+            InitOp::PivotRoot => run::pivot_root(self),
+            InitOp::ChangeRoot => run::change_root(self),
+            InitOp::DetachOldRoot => run::detach_old_root(self),
+            InitOp::MaskPath(path) => run::mask_path(self, path),
+            InitOp::ReadonlyPath(path) => run::readonly_path(self, path),
+            InitOp::ReadonlyRoot => run::set_root_attributes(
+                self,
+                mount::Attributes {
+                    set: libc::MOUNT_ATTR_RDONLY,
+                    ..mount::Attributes::default()
+                },
+            ),
+            InitOp::SetRootPropagation(propagation) => run::set_root_attributes(
+                self,
+                mount::Attributes {
+                    propagation: propagation.flag(),
+                    ..mount::Attributes::default()
+                },
+            ),
+            InitOp::WriteSysctl { path, value } => run::write_sysctl(self, path, value),
+            op => crate::process::run::step(self, op),
+        }
+    }
+
+    fn join_container(&mut self, namespaces: i32) -> Result<()> {
+        namespace::setns(self.slot(Slot::INIT), namespaces)?;
+        self.empty(Slot::INIT);
+        if namespaces & libc::CLONE_NEWNS == 0 {
+            return Ok(());
+        }
+        // setns(2) into a mount namespace makes its root the root and the working directory.
+        rootfs::run::open_root(self)
+    }
+
+    /// The parent of the process that goes on tells the runtime its pid and ends; CLONE_PARENT makes
+    /// the runtime the parent of both.
+    fn continue_in_child(&mut self, namespaces: i32) -> Result<()> {
+        let flags = u64::from((namespaces | libc::CLONE_PARENT).cast_unsigned());
+        // SAFETY: this is the child already: it has one thread and only makes system calls.
+        match unsafe {
+            process::clone3(Clone3 {
+                flags,
+                cgroup: None,
+            })
+        }? {
+            Cloned::Parent { pid, .. } => {
+                self.report.continue_in(pid);
+                exit_now(0)
+            }
+            Cloned::Child => Ok(()),
+        }
+    }
+
+    /// Waits for a connection that says so; one that says nothing was `state` having a look.
+    fn await_start(&mut self) -> Result<()> {
+        loop {
+            let connection = crate::sys::socket::accept(self.slot(Slot::START))?;
+            let mut byte = [0u8; 1];
+            if fs::read(connection, &mut byte) == Ok(1) && byte[0] == crate::state::gate::OPEN {
+                self.starter = connection;
+                self.empty(Slot::START);
+                return Ok(());
+            }
+            fs::close(connection);
+        }
+    }
+
+    fn run_hook(&self, hook: &PreparedHook) -> Result<()> {
+        let mut tail = Tail::default();
+        let ended = hooks::run::run_hook_in_init(hook, self.slot(Slot::HOOK_STATE), &mut tail);
+        let errno = match ended {
+            Ok(Ended::Status(0)) => return Ok(()),
+            Ok(Ended::Late) => Errno(libc::ETIMEDOUT),
+            Ok(_) => Errno(libc::ECANCELED),
+            Err(error) => error.errno,
+        };
+        self.report.explain(tail.bytes());
+        Err(errno)
+    }
+
+    /// With a listener, its number is told before the filter is there to stop the telling: the
+    /// kernel gives the lowest free one.
+    fn load_filter(&self, instructions: &[seccompiler::sock_filter], flags: u64) -> Result<()> {
+        seccomp::load(instructions, flags)?;
+        Ok(())
+    }
+}
+
+fn write_file(path: &CStr, bytes: &[u8]) -> Result<()> {
+    let file = fs::openat(fs::AT_FDCWD, path, libc::O_WRONLY, 0)?;
+    let written = fs::write(file, bytes);
+    fs::close(file);
+    written
+}

@@ -1,0 +1,121 @@
+//! What a failed step of init is called.
+//!
+//! Init reports a number, an errno and perhaps some words. Here they become a failure with the field
+//! and the operation. Where engines match on words (an executable that is not there, a working
+//! directory, a mount), the words are those they know.
+
+use super::report::InitFailure;
+use crate::error::{Cause, Code, Failure, Field};
+use crate::plan::op::{InitOp, text};
+use crate::plan::{Plan, Step};
+use crate::sys::Errno;
+
+/// What went wrong, as the runtime tells it.
+pub fn failure(plan: &Plan, init: &InitFailure) -> Failure {
+    match plan.init.get(init.step) {
+        Some(step) => explain(step, init.errno, &init.detail),
+        None => Failure::system("init reported a step that is not in the plan", init.errno),
+    }
+}
+
+/// A step that init did not come back from.
+pub fn died(plan: &Plan, step: usize, status: i32) -> Failure {
+    let how = match status {
+        137 => "it was killed (memory limit too low?)".to_owned(),
+        status if status > 128 => format!("it was killed by signal {}", status - 128),
+        status => format!("it exited with status {status}"),
+    };
+    let at = plan.init.get(step);
+    let field = at.map(|step| step.field.clone()).unwrap_or_default();
+    let act = match at {
+        Some(Step {
+            op: InitOp::LoadFilter { .. } | InitOp::Execute { .. },
+            ..
+        }) if status == 128 + libc::SIGSYS => {
+            "the filter stopped the program before start".to_owned()
+        }
+        Some(step) => format!("cannot {}", step.op),
+        None => "init ended".to_owned(),
+    };
+    Failure::new(
+        Code::System,
+        format!("unable to start container process: container init was OOM-killed or ended: {act}"),
+    )
+    .because(how)
+    .at(field)
+}
+
+/// A step of init that failed with an errno.
+pub fn explain(step: &Step<InitOp>, errno: Errno, detail: &str) -> Failure {
+    let field = step.field.clone();
+    match &step.op {
+        InitOp::FindProgram { name, .. } => exec(&text(name), errno, detail).at(field),
+        InitOp::Execute { args, .. } => {
+            let name = args
+                .strings()
+                .first()
+                .map(|name| text(name).into_owned())
+                .unwrap_or_default();
+            exec(&name, errno, detail).at(field)
+        }
+        InitOp::ChangeDirectory(path) => {
+            let act = format!("chdir to cwd ({:?}) set in config.json failed", text(path));
+            with(Failure::new(Code::Config, act), errno, detail).at(field)
+        }
+        InitOp::RefuseStart => {
+            Failure::new(Code::State, "cannot start a container without a process")
+                .at(Field::new("process"))
+        }
+        InitOp::AttachTree { destination, .. } | InitOp::MountFilesystem { destination, .. } => {
+            let act = format!("error mounting: cannot {} ({})", step.op, text(destination));
+            let act = if detail.is_empty() {
+                act
+            } else {
+                format!("cannot {}", step.op)
+            };
+            with(Failure::new(code_of(errno), act), errno, detail).at(field)
+        }
+        InitOp::RunHook(hook) => {
+            let act = format!("hook {} failed", text(&hook.path));
+            with(Failure::new(Code::Hook, act), errno, detail).at(field)
+        }
+        op => with(
+            Failure::new(code_of(errno), format!("cannot {op}")),
+            errno,
+            detail,
+        )
+        .at(field),
+    }
+}
+
+fn code_of(errno: Errno) -> Code {
+    Failure::system("", errno).code
+}
+
+/// The kernel's words where it gave some, else the errno's.
+fn with(failure: Failure, errno: Errno, detail: &str) -> Failure {
+    let cause = if detail.is_empty() {
+        Cause::Errno(errno)
+    } else {
+        Cause::Text(detail.to_owned())
+    };
+    Failure {
+        cause: Some(cause),
+        ..failure
+    }
+}
+
+/// A program that cannot be executed, in the words that dockerd, podman and CRI-O look for.
+fn exec(name: &str, errno: Errno, detail: &str) -> Failure {
+    let cause = match errno.0 {
+        libc::ENOENT if !name.contains('/') => "executable file not found in $PATH".to_owned(),
+        libc::ENOENT if detail.is_empty() => format!("stat {name}: {errno}"),
+        _ if detail.is_empty() => errno.to_string(),
+        _ => format!("{errno}: {detail}"),
+    };
+    Failure::new(
+        Code::Exec,
+        format!("unable to start container process: exec: {name:?}"),
+    )
+    .because(cause)
+}

@@ -1,0 +1,655 @@
+//! The runtime's half: acts, step by step; on the first failure, kills and undoes.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::Duration;
+
+use super::clone::{self, Control, Process};
+use super::init::EMPTY;
+use super::message;
+use super::report::Report;
+use crate::cgroups;
+use crate::error::{Act, Code, Failure, Field, Result};
+use crate::hooks::plan::Kind;
+use crate::hooks::run::{Place, Where, run_hook};
+use crate::plan::op::{Gate, RuntimeOp, Slot, Stage, text};
+use crate::plan::{Plan, Step};
+use crate::process::terminal;
+use crate::state::{Container, Record, Status, gate, identity};
+use crate::supervise::Signals;
+use crate::sys::poll::{Deadline, Watch};
+use crate::sys::process::Clone3;
+use crate::sys::{Errno, descriptor, fs, namespace, poll, process, socket};
+use crate::{namespaces, rootfs, seccomp, volumes};
+
+/// How long init may take from one gate to the next: a slow network filesystem may take its time, a
+/// dead one must not keep the caller for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What there is once the list has been walked to its end.
+#[derive(Debug)]
+pub struct Created {
+    /// Init.
+    pub process: Process,
+    /// The terminal's master, if the runtime plays it.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// What `exec` acts on.
+#[derive(Debug)]
+pub struct Target {
+    /// The container's first process, in the runtime's pid namespace.
+    pub pid: i32,
+    /// The container's cgroup, below the mount of cgroup v2.
+    pub cgroup: cgroups::plan::CgroupPath,
+}
+
+/// The parent's side of a plan under way.
+#[derive(Debug)]
+pub struct Runtime<'a> {
+    plan: &'a Plan,
+    /// The container being made; none for `exec`.
+    container: Option<&'a mut Container>,
+    target: Option<&'a Target>,
+    record: Record,
+    config: &'a [u8],
+    data: &'a Path,
+    state_directory: &'a Path,
+    cgroup_mount: OwnedFd,
+    signals: &'a Signals,
+    slots: Vec<RawFd>,
+    report: Report,
+    near: OwnedFd,
+    far: Option<OwnedFd>,
+    init: Option<Process>,
+    console: Option<OwnedFd>,
+    terminal: Option<OwnedFd>,
+    in_user_namespace: bool,
+}
+
+/// What a run of the list needs besides the plan.
+#[derive(Debug)]
+pub struct Setting<'a> {
+    /// The record as it is to be written.
+    pub record: Record,
+    /// config.json as it was read.
+    pub config: &'a [u8],
+    /// Where volumes are.
+    pub data: &'a Path,
+    /// The container's state directory.
+    pub state_directory: &'a Path,
+    /// Where cgroup v2 is mounted.
+    pub cgroup_mount: &'a Path,
+    /// Signals of the runtime, blocked since before the clone.
+    pub signals: &'a Signals,
+    /// Whether init lives in another user namespace.
+    pub in_user_namespace: bool,
+}
+
+impl<'a> Runtime<'a> {
+    /// For `create` and `run`.
+    pub fn create(
+        plan: &'a Plan,
+        container: &'a mut Container,
+        setting: Setting<'a>,
+    ) -> Result<Self> {
+        Self::new(plan, Some(container), None, setting)
+    }
+
+    /// For `exec`.
+    pub fn exec(plan: &'a Plan, target: &'a Target, setting: Setting<'a>) -> Result<Self> {
+        Self::new(plan, None, Some(target), setting)
+    }
+
+    fn new(
+        plan: &'a Plan,
+        container: Option<&'a mut Container>,
+        target: Option<&'a Target>,
+        setting: Setting<'a>,
+    ) -> Result<Self> {
+        let (near, far) = socket::socketpair().act(|| "cannot make the control socket")?;
+        Ok(Self {
+            plan,
+            container,
+            target,
+            record: setting.record,
+            config: setting.config,
+            data: setting.data,
+            state_directory: setting.state_directory,
+            cgroup_mount: cgroups::run::open_mount(setting.cgroup_mount)?,
+            signals: setting.signals,
+            slots: vec![EMPTY; plan.slots],
+            report: Report::new().act(|| "cannot map the report page")?,
+            near: descriptor::owned(near),
+            far: Some(descriptor::owned(far)),
+            init: None,
+            console: None,
+            terminal: None,
+            in_user_namespace: setting.in_user_namespace,
+        })
+    }
+
+    /// Walks the list. On a failure init is dead when this returns; what else was made is the
+    /// caller's to undo, from the record.
+    pub fn run(mut self) -> Result<Created> {
+        let walked = self
+            .plan
+            .runtime
+            .iter()
+            .try_for_each(|step| self.step(step).map_err(|failure| named(failure, step)));
+        match (walked, self.init.take()) {
+            (Ok(()), Some(process)) => Ok(Created {
+                process,
+                terminal: self.terminal.take(),
+            }),
+            (Ok(()), None) => Err(Failure::new(Code::System, "the plan starts no process")),
+            (Err(failure), None) => Err(failure),
+            (Err(failure), Some(process)) => Err(self.give_up(failure, &process)),
+        }
+    }
+
+    /// Init must not outlive a failed plan; if it failed itself, that is the cause.
+    fn give_up(&self, failure: Failure, process: &Process) -> Failure {
+        let pidfd = process.pidfd.as_raw_fd();
+        // It may have ended by itself, and then its status tells how.
+        match process::pidfd_send_signal(pidfd, libc::SIGKILL) {
+            Ok(()) | Err(Errno(libc::ESRCH)) => {}
+            Err(errno) => return Failure::system("cannot kill init", errno),
+        }
+        match process::wait_pidfd(pidfd) {
+            Ok(_) | Err(Errno(libc::ECHILD)) => failure,
+            Err(errno) => Failure::system("cannot wait for init", errno),
+        }
+    }
+
+    fn step(&mut self, step: &Step<RuntimeOp>) -> Result<()> {
+        let act = || format!("cannot {}", step.op);
+        match &step.op {
+            RuntimeOp::CreateStateDirectory => self.container()?.freeze(self.config),
+            RuntimeOp::Record(stage) => self.write_record(*stage),
+            RuntimeOp::ListenForStart => {
+                let listening = gate::bind_gate(self.container()?.directory())?;
+                self.fill(Slot::START, listening);
+                Ok(())
+            }
+            RuntimeOp::ConnectConsole { path } => {
+                let socket = terminal::connect_console_socket(
+                    "--console-socket",
+                    Path::new(text(path).as_ref()),
+                )?;
+                self.fill(Slot::CONSOLE, socket);
+                Ok(())
+            }
+            RuntimeOp::PairConsole => {
+                let (near, far) = terminal::own_console_socket()?;
+                self.console = Some(near);
+                self.fill(Slot::CONSOLE, far);
+                Ok(())
+            }
+            RuntimeOp::CreateVolume { name } => {
+                volumes::hold(self.data, name, &self.state_directory)
+            }
+            RuntimeOp::CreateDirectory { path } => {
+                std::fs::create_dir_all(text(path).as_ref()).act(act)
+            }
+            RuntimeOp::OpenHookState => {
+                let file = descriptor::memfd(c"state").act(act)?;
+                self.fill(Slot::HOOK_STATE, descriptor::owned(file));
+                Ok(())
+            }
+            RuntimeOp::Open(gate) => self.open(*gate).act(act),
+            RuntimeOp::Await(gate) => self.wait(*gate),
+            RuntimeOp::AwaitExecution => self.wait_for_execution(),
+            op => self.cgroup_step(op),
+        }
+    }
+
+    fn cgroup_step(&mut self, op: &RuntimeOp) -> Result<()> {
+        match op {
+            RuntimeOp::CreateCgroup { path, enable } => {
+                let created = cgroups::run::create(self.cgroup_mount.as_fd(), path, enable)?;
+                if let Some(cgroup) = &mut self.record.cgroup {
+                    cgroup.id = Some(created.id);
+                }
+                self.fill(Slot::CGROUP, created.dir);
+                Ok(())
+            }
+            RuntimeOp::WriteCgroup(write) => cgroups::run::write(self.slot(Slot::CGROUP), write),
+            RuntimeOp::AttachDeviceProgram(program) => {
+                cgroups::run::attach_devices(self.slot(Slot::CGROUP), program)
+            }
+            RuntimeOp::DelegateCgroup { uid } => {
+                cgroups::run::delegate(self.slot(Slot::CGROUP), *uid)
+            }
+            op => self.clone_step(op),
+        }
+    }
+
+    fn clone_step(&mut self, op: &RuntimeOp) -> Result<()> {
+        let act = || format!("cannot {op}");
+        match op {
+            RuntimeOp::OpenNamespace {
+                path, namespace, ..
+            } => {
+                let file = fs::openat(fs::AT_FDCWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
+                    .act(act)?;
+                self.fill(*namespace, descriptor::owned(file));
+                Ok(())
+            }
+            RuntimeOp::EnterPidNamespace { namespace } => {
+                namespace::setns(self.raw(*namespace), libc::CLONE_NEWPID).act(act)
+            }
+            RuntimeOp::LeavePidNamespace => namespaces::run::leave_pid_namespace().act(act),
+            RuntimeOp::MakeUserNamespace { maps, namespace } => {
+                let file = namespaces::idmap::make_user_namespace(maps)?;
+                self.fill(*namespace, file);
+                Ok(())
+            }
+            RuntimeOp::CloneTree {
+                source,
+                reach,
+                mount,
+                follow,
+            } => {
+                let tree = rootfs::run::clone_tree(source, *reach, *follow).act(act)?;
+                self.fill(*mount, descriptor::owned(tree));
+                Ok(())
+            }
+            RuntimeOp::MapIds {
+                mount,
+                reach,
+                namespace,
+            } => crate::sys::mount::mount_idmap(self.raw(*mount), *reach, self.raw(*namespace))
+                .act(act),
+            RuntimeOp::OpenContainer { cgroup } => self.open_container(cgroup),
+            RuntimeOp::SetAffinity { mask, .. } => process::sched_setaffinity(mask).act(act),
+            RuntimeOp::StartInit {
+                namespaces,
+                into_cgroup,
+            } => self.start_init(*namespaces, *into_cgroup),
+            RuntimeOp::AdoptInit => self.adopt_init(),
+            op => self.init_step(op),
+        }
+    }
+
+    fn init_step(&mut self, op: &RuntimeOp) -> Result<()> {
+        let act = || format!("cannot {op}");
+        let pid = self.pid()?;
+        match op {
+            RuntimeOp::WriteIdMaps { maps, writer } => namespaces::idmap::write(pid, maps, *writer),
+            RuntimeOp::SetOomScore(score) => {
+                std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()).act(act)
+            }
+            RuntimeOp::SetLimit { limit, .. } => process::prlimit(pid, *limit).act(act),
+            RuntimeOp::RunHook {
+                hook,
+                kind,
+                namespaces,
+            } => self.run_hook(hook, *kind, *namespaces),
+            RuntimeOp::WriteHookState => {
+                let state = self.state(Status::Created)?;
+                let fd = self.raw(Slot::HOOK_STATE);
+                descriptor::write_all(fd, &state)
+                    .and_then(|()| descriptor::seal(fd))
+                    .act(act)
+            }
+            RuntimeOp::PassListener(listener) => self.pass_listener(listener),
+            RuntimeOp::ReceiveTerminal => {
+                let socket = self
+                    .console
+                    .take()
+                    .ok_or_else(|| Failure::new(Code::System, act()))?;
+                self.terminal = Some(terminal::receive_terminal(&socket)?);
+                Ok(())
+            }
+            RuntimeOp::VerifyNamespaces { namespaces } => self.verify_namespaces(pid, *namespaces),
+            RuntimeOp::WritePidFile { path } => {
+                super::pid_file::write(Path::new(text(path).as_ref()), pid)
+            }
+            RuntimeOp::SendPidfd { path } => {
+                let socket = terminal::connect_console_socket(
+                    "--pidfd-socket",
+                    Path::new(text(path).as_ref()),
+                )?;
+                let init = self
+                    .init
+                    .as_ref()
+                    .map_or(EMPTY, |init| init.pidfd.as_raw_fd());
+                terminal::send_descriptor("--pidfd-socket", &socket, b"pidfd", init)
+            }
+            // The other three know all others.
+            op => Err(Failure::new(
+                Code::System,
+                format!("cannot {op}: it is not known"),
+            )),
+        }
+    }
+
+    fn container(&self) -> Result<&Container> {
+        self.container
+            .as_deref()
+            .ok_or_else(|| Failure::new(Code::System, "the plan is no container's"))
+    }
+
+    fn pid(&self) -> Result<i32> {
+        self.init
+            .as_ref()
+            .map(|init| init.pid)
+            .ok_or_else(|| Failure::new(Code::System, "init was not started"))
+    }
+
+    fn raw(&self, slot: Slot) -> RawFd {
+        self.slots[slot.index()]
+    }
+
+    fn slot(&self, slot: Slot) -> BorrowedFd<'_> {
+        descriptor::borrow(&self.slots[slot.index()])
+    }
+
+    fn fill(&mut self, slot: Slot, fd: OwnedFd) {
+        self.slots[slot.index()] = descriptor::give_up(fd);
+    }
+
+    fn write_record(&mut self, stage: Stage) -> Result<()> {
+        let mut record = self.record.clone();
+        if stage == Stage::Created {
+            let pid = self.pid()?;
+            record.stage = crate::state::Stage::Created;
+            record.pid = pid;
+            record.start_time = identity::start_time(pid)?.unwrap_or(0);
+        }
+        self.record = record.clone();
+        match &mut self.container {
+            Some(container) => container.write(record),
+            None => Ok(()),
+        }
+    }
+
+    fn start_init(&mut self, namespaces: i32, into_cgroup: bool) -> Result<()> {
+        let cgroup = into_cgroup.then(|| self.raw(Slot::CGROUP));
+        let request = Clone3 {
+            flags: u64::from(namespaces.cast_unsigned()),
+            cgroup,
+        };
+        let act = || {
+            format!(
+                "cannot {}",
+                RuntimeOp::StartInit {
+                    namespaces,
+                    into_cgroup
+                }
+            )
+        };
+        // Init has its copies of these; ours would keep streams open that must end with it.
+        let far = self
+            .far
+            .take()
+            .ok_or_else(|| Failure::new(Code::System, "init was started before"))?;
+        let control = Control {
+            near: self.near.as_raw_fd(),
+            far: far.as_raw_fd(),
+        };
+        let started = clone::start(
+            self.plan,
+            &mut self.slots,
+            control,
+            &self.report,
+            request,
+            self.in_user_namespace,
+        );
+        self.init = Some(started.act(act)?);
+        for slot in [Slot::START, Slot::CONSOLE] {
+            self.close(slot);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, slot: Slot) {
+        let fd = std::mem::replace(&mut self.slots[slot.index()], EMPTY);
+        if fd != EMPTY {
+            fs::close(fd);
+        }
+    }
+
+    /// Takes over the process that init went on in.
+    fn adopt_init(&mut self) -> Result<()> {
+        let first = self
+            .init
+            .take()
+            .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
+        let status = process::wait_pidfd(first.pidfd.as_raw_fd())
+            .act(|| "cannot wait for the first half of init")?;
+        let Some(pid) = self.report.successor() else {
+            return Err(self
+                .init_failure()
+                .unwrap_or_else(|| message::died(self.plan, self.report.step(), status)));
+        };
+        let pidfd = process::pidfd_open(pid).act(|| "cannot open init")?;
+        self.init = Some(Process {
+            pid,
+            pidfd: descriptor::owned(pidfd),
+        });
+        Ok(())
+    }
+
+    fn open(&self, gate: Gate) -> crate::sys::Result<()> {
+        fs::write(self.near.as_raw_fd(), &[gate as u8])
+    }
+
+    /// Init's next byte, or the end of its stream.
+    fn next_byte(&self, what: &str) -> Result<Option<u8>> {
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            let mut watches = [
+                Watch::readable(self.near.as_raw_fd()),
+                Watch::readable(self.signals.as_raw_fd()),
+            ];
+            poll::wait(&mut watches, deadline).act(|| format!("cannot wait until {what}"))?;
+            if watches[0].is_ready() {
+                let mut byte = [0u8; 1];
+                let length = match fs::read(self.near.as_raw_fd(), &mut byte) {
+                    Err(Errno(libc::ECONNRESET)) => 0,
+                    length => length.act(|| format!("cannot wait until {what}"))?,
+                };
+                return Ok((length == 1).then_some(byte[0]));
+            }
+            if watches[1].is_ready() {
+                self.stop_if_told()?;
+            }
+            if deadline.has_passed() {
+                let text = format!("init is still at: {}", self.current());
+                return Err(
+                    Failure::new(Code::Timeout, format!("waited too long until {what}"))
+                        .because(text),
+                );
+            }
+        }
+    }
+
+    /// A signal that asks the runtime to end ends the creation, cleanly.
+    fn stop_if_told(&self) -> Result<()> {
+        while let Some(signal) = self.signals.next().act(|| "cannot read signals")? {
+            if matches!(
+                signal,
+                libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT
+            ) {
+                return Err(Failure::new(
+                    Code::System,
+                    format!("interrupted by signal {signal}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> String {
+        self.plan
+            .init
+            .get(self.report.step())
+            .map(|step| step.op.to_string())
+            .unwrap_or_default()
+    }
+
+    fn wait(&self, gate: Gate) -> Result<()> {
+        match self.next_byte(gate.meaning())? {
+            Some(byte) if byte == gate as u8 => Ok(()),
+            Some(_) => Err(Failure::new(
+                Code::System,
+                "init is at another gate than the plan",
+            )),
+            None => Err(self.init_failure().unwrap_or_else(|| self.how_init_died())),
+        }
+    }
+
+    fn wait_for_execution(&self) -> Result<()> {
+        match self.next_byte("the program is executed")? {
+            Some(_) => Err(Failure::new(
+                Code::System,
+                "init is at another gate than the plan",
+            )),
+            None => self.init_failure().map_or(Ok(()), Err),
+        }
+    }
+
+    fn init_failure(&self) -> Option<Failure> {
+        self.report
+            .failure()
+            .map(|failure| message::failure(self.plan, &failure))
+    }
+
+    fn how_init_died(&self) -> Failure {
+        let pidfd = self
+            .init
+            .as_ref()
+            .map_or(EMPTY, |init| init.pidfd.as_raw_fd());
+        match process::wait_pidfd(pidfd) {
+            Ok(status) => message::died(self.plan, self.report.step(), status),
+            Err(errno) => Failure::system("cannot wait for init", errno),
+        }
+    }
+
+    fn state(&self, status: Status) -> Result<Vec<u8>> {
+        let mut record = self.record.clone();
+        record.pid = self.pid()?;
+        serde_json::to_vec(&crate::state::report::OciState::of(&record, status)).map_err(|error| {
+            Failure::new(Code::System, "cannot write the state").because(error.to_string())
+        })
+    }
+
+    fn run_hook(
+        &self,
+        hook: &crate::hooks::plan::PreparedHook,
+        kind: Kind,
+        namespaces: i32,
+    ) -> Result<()> {
+        let status = if kind == Kind::Poststart {
+            Status::Running
+        } else {
+            Status::Creating
+        };
+        let init = self
+            .init
+            .as_ref()
+            .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
+        let at = match kind {
+            Kind::CreateContainer => Where::Container {
+                init: init.pidfd.as_fd(),
+                namespaces,
+            },
+            _ => Where::Runtime,
+        };
+        let mut state = self.state(status)?;
+        if kind == Kind::CreateContainer && namespaces & libc::CLONE_NEWPID != 0 {
+            // Hooks see pids of their own namespace, where init is the first.
+            let mut record = self.record.clone();
+            record.pid = 1;
+            state = serde_json::to_vec(&crate::state::report::OciState::of(&record, status))
+                .unwrap_or(state);
+        }
+        run_hook(
+            hook,
+            &Place {
+                at,
+                cgroup: None,
+                signals: Some(self.signals),
+            },
+            &state,
+        )
+    }
+
+    /// The descriptor appears in init when the filter is loaded; its number was announced.
+    fn pass_listener(&self, listener: &seccomp::Listener) -> Result<()> {
+        let init = self
+            .init
+            .as_ref()
+            .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
+        let number = self
+            .report
+            .listener()
+            .ok_or_else(|| Failure::new(Code::System, "init announced no listener"))?;
+        let deadline = Deadline::after(PATIENCE);
+        let fd = loop {
+            match process::pidfd_getfd(init.pidfd.as_raw_fd(), number) {
+                Err(Errno(libc::EBADF)) if !deadline.has_passed() => {
+                    // The load takes a fraction of a millisecond; if init dies instead, its pidfd tells.
+                    let mut watches = [Watch::readable(init.pidfd.as_raw_fd())];
+                    poll::wait(&mut watches, Deadline::after(Duration::from_micros(100)))
+                        .act(|| "cannot wait for init")?;
+                    if watches[0].is_ready() {
+                        return Err(self.init_failure().unwrap_or_else(|| self.how_init_died()));
+                    }
+                }
+                fd => break descriptor::owned(fd.act(|| "cannot take the seccomp listener")?),
+            }
+        };
+        let mut record = self.record.clone();
+        record.pid = init.pid;
+        let state = crate::state::report::OciState::of(&record, Status::Creating);
+        let message = seccomp::run::process_state(listener, &record.oci_version, init.pid, &state)?;
+        seccomp::run::send_listener(listener, fd.as_fd(), &message)
+    }
+
+    fn open_container(&mut self, below: &str) -> Result<()> {
+        let target = self
+            .target
+            .ok_or_else(|| Failure::new(Code::System, "the plan is no exec's"))?;
+        let pidfd =
+            process::pidfd_open(target.pid).act(|| "cannot open the container's first process")?;
+        self.fill(Slot::INIT, descriptor::owned(pidfd));
+        let path = target.cgroup.below(below)?;
+        let cgroup = cgroups::run::open(self.cgroup_mount.as_fd(), &path)?.ok_or_else(|| {
+            Failure::new(
+                Code::State,
+                format!("the cgroup {} does not exist", path.as_str()),
+            )
+            .at(Field::new("--cgroup"))
+        })?;
+        self.fill(Slot::CGROUP, cgroup);
+        Ok(())
+    }
+
+    /// The process is where the container is: a join that failed open would have been an escape.
+    fn verify_namespaces(&self, pid: i32, namespaces: i32) -> Result<()> {
+        let target = self
+            .target
+            .ok_or_else(|| Failure::new(Code::System, "the plan is no exec's"))?;
+        namespaces::run::compare(pid, target.pid, namespaces)
+    }
+}
+
+impl Drop for Runtime<'_> {
+    fn drop(&mut self) {
+        for fd in self.slots.drain(..).filter(|fd| *fd != EMPTY) {
+            fs::close(fd);
+        }
+    }
+}
+
+/// The step's field, unless the failure knows better.
+fn named(failure: Failure, step: &Step<RuntimeOp>) -> Failure {
+    if failure.field.is_none() {
+        failure.at(step.field.clone())
+    } else {
+        failure
+    }
+}

@@ -1,0 +1,116 @@
+//! Facts about this machine, probed once, as plain data.
+//!
+//! The planner asks the kernel nothing: what it must know about the host is here, and a test hands in
+//! whatever host it likes. Only what this configuration depends on is probed, because the create path
+//! pays for every file it reads.
+
+use crate::cgroups::layout::{CgroupHost, DeviceFilter};
+use crate::config::Spec;
+use crate::error::{Act, Code, Failure, Result};
+use crate::sys::process;
+
+/// What the planner knows of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Effective user id of the runtime.
+    pub euid: u32,
+    /// Effective group id of the runtime.
+    pub egid: u32,
+    /// The runtime may mount, map ids and make devices: root with CAP_SYS_ADMIN in the initial user
+    /// namespace.
+    pub privileged: bool,
+    /// Capabilities that the runtime can pass on.
+    pub grantable: u64,
+    /// AppArmor is there.
+    pub apparmor: bool,
+    /// SELinux is there.
+    pub selinux: bool,
+    /// Where cgroups are.
+    pub cgroup: CgroupHost,
+}
+
+const CAP_SYS_ADMIN: u32 = 21;
+
+impl Host {
+    /// Asks the kernel what this configuration depends on.
+    pub fn probe(spec: &Spec) -> Result<Self> {
+        let ([_, euid, _], [_, egid, _]) = process::ids();
+        let sets = process::capget().act(|| "cannot read the own capabilities")?;
+        let is_admin = sets.effective & 1 << CAP_SYS_ADMIN != 0;
+        let privileged = is_admin && !crate::state::root::in_user_namespace();
+        let linux = spec.linux.as_ref();
+        let filter = if privileged {
+            DeviceFilter::Enforced
+        } else {
+            DeviceFilter::NotPermitted
+        };
+        let cgroups_path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+        let process = spec.process.as_ref();
+        let asks = |label: Option<&String>| label.is_some_and(|label| !label.is_empty());
+        let asks_apparmor = asks(process.and_then(|process| process.apparmor_profile.as_ref()));
+        let asks_selinux = asks(process.and_then(|process| process.selinux_label.as_ref()))
+            || asks(linux.and_then(|linux| linux.mount_label.as_ref()));
+        Ok(Self {
+            euid,
+            egid,
+            privileged,
+            grantable: sets.permitted,
+            apparmor: asks_apparmor && has_apparmor(),
+            selinux: asks_selinux && has_selinux(),
+            cgroup: CgroupHost::probe(cgroups_path, filter)?,
+        })
+    }
+
+    /// A host on which everything works: for tests, golden plans and `explain` of foreign hosts.
+    pub fn ideal() -> Self {
+        Self {
+            euid: 0,
+            egid: 0,
+            privileged: true,
+            grantable: (1 << 41) - 1,
+            apparmor: true,
+            selinux: false,
+            cgroup: CgroupHost {
+                mount: "/sys/fs/cgroup".into(),
+                layout: crate::cgroups::layout::Layout::Unified,
+                controllers: [
+                    "cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc",
+                ]
+                .map(str::to_owned)
+                .into(),
+                v1: Vec::new(),
+                own: Some("/".to_owned()),
+                device_filter: DeviceFilter::Enforced,
+            },
+        }
+    }
+}
+
+/// Whether AppArmor is enabled, by its module parameter.
+pub fn has_apparmor() -> bool {
+    std::fs::read("/sys/module/apparmor/parameters/enabled")
+        .is_ok_and(|text| text.starts_with(b"Y"))
+}
+
+/// Whether SELinux is enabled: its filesystem is mounted where it belongs.
+pub fn has_selinux() -> bool {
+    std::path::Path::new("/sys/fs/selinux/enforce").exists()
+}
+
+/// What the kernel must have: the calls of Linux 5.14.
+pub fn require_kernel() -> Result<()> {
+    let name = nix::sys::utsname::uname()
+        .map_err(crate::sys::Errno::from)
+        .act(|| "cannot ask for the kernel's release")?;
+    let release = name.release().to_string_lossy();
+    let mut numbers = release
+        .split(['.', '-', '+'])
+        .map_while(|part| part.parse::<u32>().ok());
+    if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 14) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Code::System,
+        format!("the kernel is {release}, and 5.14 or later is needed"),
+    ))
+}

@@ -1,0 +1,283 @@
+//! Namespaces, decided.
+
+use crate::config::{IdMapping, Linux, Namespace, NamespaceType, Spec, TimeOffset};
+use crate::error::{Failure, Field, Result};
+use crate::host::Host;
+use crate::plan::op::{Gate, IdMaps, IdRange, InitOp, MapWriter, RuntimeOp, Slot};
+use crate::plan::{Planner, c_string};
+
+/// Where each of the eight comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Namespaces {
+    /// CLONE_NEW* of those that are made.
+    pub new: i32,
+    /// CLONE_NEW* of those that are joined by path.
+    pub joined: i32,
+    joins: Vec<(NamespaceType, usize, Slot)>,
+}
+
+impl Namespaces {
+    /// Reads the list; opens nothing yet.
+    pub fn of(linux: &Linux) -> Self {
+        let mut namespaces = Self::default();
+        for namespace in &linux.namespaces {
+            let flag = super::flag(namespace.kind);
+            if path_of(namespace).is_some() {
+                namespaces.joined |= flag;
+            } else {
+                namespaces.new |= flag;
+            }
+        }
+        namespaces
+    }
+
+    /// Whether the container has one of its own.
+    pub fn is_new(&self, kind: NamespaceType) -> bool {
+        self.new & super::flag(kind) != 0
+    }
+
+    /// Whether the container has another one than the runtime.
+    pub fn is_other(&self, kind: NamespaceType) -> bool {
+        (self.new | self.joined) & super::flag(kind) != 0
+    }
+
+    fn is_joined(&self, kind: NamespaceType) -> bool {
+        self.joined & super::flag(kind) != 0
+    }
+
+    /// What clone3 makes: see the essay for what it cannot.
+    fn cloned(&self) -> i32 {
+        if self.is_joined(NamespaceType::User) {
+            0
+        } else {
+            self.new & !(libc::CLONE_NEWCGROUP | libc::CLONE_NEWTIME)
+        }
+    }
+
+    /// What is made after a user namespace was joined.
+    fn cloned_later(&self) -> i32 {
+        if self.is_joined(NamespaceType::User) {
+            self.new & !(libc::CLONE_NEWCGROUP | libc::CLONE_NEWTIME)
+        } else {
+            0
+        }
+    }
+}
+
+fn path_of(namespace: &Namespace) -> Option<&str> {
+    namespace.path.as_deref().filter(|path| !path.is_empty())
+}
+
+fn field(index: usize) -> Field {
+    Field::index("linux.namespaces", index)
+}
+
+/// Runtime: opens what is joined, in the runtime's own view of the paths.
+pub fn open(planner: &mut Planner, linux: &Linux, namespaces: &mut Namespaces) -> Result<()> {
+    for (index, namespace) in linux.namespaces.iter().enumerate() {
+        let Some(path) = path_of(namespace) else {
+            continue;
+        };
+        let slot = planner.slot();
+        let path = c_string(path, || field(index).leaf("path"))?;
+        planner.prepare(
+            RuntimeOp::OpenNamespace {
+                path,
+                kind: namespace.kind,
+                namespace: slot,
+            },
+            field(index).leaf("path"),
+        );
+        namespaces.joins.push((namespace.kind, index, slot));
+    }
+    // The user namespace comes first: it gives the privileges over the others.
+    namespaces
+        .joins
+        .sort_by_key(|(kind, index, _)| (*kind != NamespaceType::User, *index));
+    Ok(())
+}
+
+/// Runtime: the clone, and what surrounds it.
+pub fn clone(planner: &mut Planner, namespaces: &Namespaces) {
+    let pid = namespaces
+        .joins
+        .iter()
+        .find(|(kind, ..)| *kind == NamespaceType::Pid);
+    if let Some((_, index, slot)) = pid {
+        planner.prepare(
+            RuntimeOp::EnterPidNamespace { namespace: *slot },
+            field(*index),
+        );
+    }
+    planner.prepare(
+        RuntimeOp::StartInit {
+            namespaces: namespaces.cloned(),
+            into_cgroup: true,
+        },
+        Field::new("linux.namespaces"),
+    );
+    if pid.is_some() {
+        planner.prepare(RuntimeOp::LeavePidNamespace, Field::default());
+    }
+}
+
+/// Init: joins, id maps, clocks, names. Up to here init is on the host's side of everything.
+pub fn enter(
+    planner: &mut Planner,
+    spec: &Spec,
+    linux: &Linux,
+    namespaces: &Namespaces,
+    host: &Host,
+) -> Result<()> {
+    join(planner, linux, namespaces);
+    if namespaces.is_new(NamespaceType::User) {
+        map_ids(planner, linux, host);
+    } else if namespaces.is_joined(NamespaceType::User) {
+        planner.init(
+            InitOp::BecomeRootOfUserNamespace,
+            Field::new("linux.namespaces"),
+        );
+    }
+    let late = namespaces.new & libc::CLONE_NEWCGROUP;
+    if late != 0 {
+        planner.init(
+            InitOp::Unshare { namespaces: late },
+            Field::new("linux.namespaces"),
+        );
+    }
+    if namespaces.is_new(NamespaceType::Time) {
+        enter_time(planner, linux)?;
+    }
+    name(planner, spec)
+}
+
+fn join(planner: &mut Planner, linux: &Linux, namespaces: &Namespaces) {
+    if namespaces.joined != 0 {
+        planner.init(InitOp::HideFromTracers, Field::new("linux.namespaces"));
+    }
+    for (kind, index, slot) in &namespaces.joins {
+        // The runtime has entered the pid namespace for its child: init is in it already.
+        if *kind == NamespaceType::Pid {
+            continue;
+        }
+        let path = linux
+            .namespaces
+            .get(*index)
+            .and_then(path_of)
+            .unwrap_or_default();
+        let path = std::ffi::CString::new(path).unwrap_or_default();
+        planner.init(
+            InitOp::JoinNamespace {
+                namespace: *slot,
+                kind: *kind,
+                path,
+            },
+            field(*index),
+        );
+    }
+    if namespaces.cloned_later() != 0 {
+        planner.init(
+            InitOp::ContinueInChild {
+                namespaces: namespaces.cloned_later(),
+            },
+            Field::new("linux.namespaces"),
+        );
+        planner.runtime(RuntimeOp::AdoptInit, Field::new("linux.namespaces"));
+        planner.init(InitOp::DieWithRuntime, Field::default());
+    }
+}
+
+fn map_ids(planner: &mut Planner, linux: &Linux, host: &Host) {
+    let maps = id_maps(&linux.uid_mappings, &linux.gid_mappings);
+    let writer = if host.privileged || maps.is_own_id_only(host) {
+        MapWriter::Runtime
+    } else {
+        MapWriter::Programs
+    };
+    planner.runtime(
+        RuntimeOp::WriteIdMaps { maps, writer },
+        Field::new("linux.uidMappings"),
+    );
+    planner.meet(Gate::IdMapsWritten);
+    planner.init(
+        InitOp::BecomeRootOfUserNamespace,
+        Field::new("linux.uidMappings"),
+    );
+}
+
+/// The maps as the kernel takes them.
+pub fn id_maps(users: &[IdMapping], groups: &[IdMapping]) -> IdMaps {
+    let ranges = |mappings: &[IdMapping]| {
+        mappings
+            .iter()
+            .map(|mapping| IdRange {
+                inside: mapping.container_id,
+                outside: mapping.host_id,
+                size: mapping.size,
+            })
+            .collect()
+    };
+    IdMaps {
+        users: ranges(users),
+        groups: ranges(groups),
+    }
+}
+
+impl IdMaps {
+    /// Whether an unprivileged process may write them: one id, its own.
+    fn is_own_id_only(&self, host: &Host) -> bool {
+        let only = |ranges: &[IdRange], own: u32| matches!(ranges, [IdRange { outside, size: 1, .. }] if *outside == own);
+        only(&self.users, host.euid) && only(&self.groups, host.egid)
+    }
+}
+
+fn enter_time(planner: &mut Planner, linux: &Linux) -> Result<()> {
+    planner.init(
+        InitOp::Unshare {
+            namespaces: libc::CLONE_NEWTIME,
+        },
+        Field::new("linux.namespaces"),
+    );
+    let clocks = [
+        ("monotonic", &linux.time_offsets.monotonic),
+        ("boottime", &linux.time_offsets.boottime),
+    ];
+    for (clock, offset) in clocks {
+        let Some(TimeOffset { secs, nanosecs }) = offset else {
+            continue;
+        };
+        let line = c_string(format!("{clock} {secs} {nanosecs}"), || {
+            Field::new("linux.timeOffsets")
+        })?;
+        planner.init(
+            InitOp::WriteTimeOffset { clock: line },
+            Field::key("linux.timeOffsets", clock),
+        );
+    }
+    planner.init(InitOp::EnterTimeNamespace, Field::new("linux.namespaces"));
+    Ok(())
+}
+
+fn name(planner: &mut Planner, spec: &Spec) -> Result<()> {
+    if let Some(hostname) = spec.hostname.as_deref().filter(|name| !name.is_empty()) {
+        let hostname = c_string(hostname, || Field::new("hostname"))?;
+        planner.init(InitOp::SetHostname(hostname), Field::new("hostname"));
+    }
+    if let Some(domainname) = spec.domainname.as_deref().filter(|name| !name.is_empty()) {
+        let domainname = c_string(domainname, || Field::new("domainname"))?;
+        planner.init(InitOp::SetDomainname(domainname), Field::new("domainname"));
+    }
+    Ok(())
+}
+
+/// A mount namespace is what keeps every mount of the plan off the host: without one there is no
+/// container to build (bad input 70).
+pub fn require_mount_namespace(namespaces: &Namespaces) -> Result<()> {
+    if namespaces.is_other(NamespaceType::Mount) {
+        return Ok(());
+    }
+    Err(Failure::config(
+        Field::new("linux.namespaces"),
+        "a mount namespace is required: without it the mounts would be the host's",
+    ))
+}

@@ -1,0 +1,353 @@
+//! Proofs about a plan, before it is executed.
+//!
+//! [`gates`] plays the two lists against each other. They are straight, and a gate is opened by one
+//! side and awaited by the other, so the play has only one course: if it comes to the end of both lists, the
+//! two processes will meet at every gate; if it stops, they would wait for each other for ever.
+//! [`order`] holds the plan against the laws of order that security depends on. Both are cheap enough
+//! to be run on every plan, and the tests run them over every golden one.
+
+use super::op::{Gate, InitOp, RuntimeOp};
+use super::{Plan, Step};
+use crate::error::{Code, Failure, Result};
+
+/// All proofs.
+pub fn check(plan: &Plan) -> Result<()> {
+    gates(plan)?;
+    order(plan)
+}
+
+enum Move {
+    Open(Gate),
+    Await(Gate),
+    Other,
+}
+
+fn runtime_move(step: &Step<RuntimeOp>) -> Move {
+    match step.op {
+        RuntimeOp::Open(gate) => Move::Open(gate),
+        RuntimeOp::Await(gate) => Move::Await(gate),
+        _ => Move::Other,
+    }
+}
+
+fn init_move(step: &Step<InitOp>) -> Move {
+    match step.op {
+        InitOp::Open(gate) => Move::Open(gate),
+        InitOp::Await(gate) => Move::Await(gate),
+        _ => Move::Other,
+    }
+}
+
+/// The two lists meet at every gate.
+pub fn gates(plan: &Plan) -> Result<()> {
+    let start = plan
+        .runtime
+        .iter()
+        .position(|step| matches!(step.op, RuntimeOp::StartInit { .. }));
+    let Some(start) = start else {
+        return Err(wrong("no step starts init"));
+    };
+    let (mut runtime, mut init) = (0, 0);
+    // What each side has opened and the other one has not yet passed, in order: a stream of bytes.
+    let (mut to_init, mut to_runtime) = (Vec::new(), Vec::new());
+    loop {
+        let before = (runtime, init);
+        while let Some(step) = plan.runtime.get(runtime) {
+            if !advance(runtime_move(step), &mut to_init, &mut to_runtime)? {
+                break;
+            }
+            runtime += 1;
+        }
+        while let Some(step) = plan.init.get(init).filter(|_| runtime > start) {
+            if !advance(init_move(step), &mut to_runtime, &mut to_init)? {
+                break;
+            }
+            init += 1;
+        }
+        match (plan.runtime.get(runtime), plan.init.get(init)) {
+            (None, None) if to_init.is_empty() && to_runtime.is_empty() => return Ok(()),
+            (None, None) => return Err(wrong("a gate is opened that nobody awaits")),
+            _ if (runtime, init) == before => {
+                let at = |text: Option<String>| text.unwrap_or_else(|| "its end".to_owned());
+                return Err(wrong(&format!(
+                    "deadlock: the runtime at {}, init at {}",
+                    at(plan.runtime.get(runtime).map(|step| step.op.to_string())),
+                    at(plan.init.get(init).map(|step| step.op.to_string())),
+                )));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One move: false if it has to wait.
+fn advance(next: Move, sent: &mut Vec<Gate>, received: &mut Vec<Gate>) -> Result<bool> {
+    match next {
+        Move::Other => {}
+        Move::Open(gate) => sent.push(gate),
+        Move::Await(_) if received.is_empty() => return Ok(false),
+        Move::Await(gate) if received[0] != gate => return Err(wrong("the gates are crossed")),
+        Move::Await(_) => {
+            received.remove(0);
+        }
+    }
+    Ok(true)
+}
+
+fn wrong(text: &str) -> Failure {
+    Failure::new(Code::System, "the plan is wrong").because(text)
+}
+
+/// Where an operation may not come before another.
+type Law = (&'static str, fn(&InitOp) -> bool, fn(&InitOp) -> bool);
+
+/// Each: what it protects, the earlier operation, the later one.
+const LAWS: &[Law] = &[
+    (
+        "a mount comes before the pivot",
+        |op| {
+            matches!(
+                op,
+                InitOp::MountFilesystem { .. }
+                    | InitOp::AttachTree { .. }
+                    | InitOp::Remount { .. }
+                    | InitOp::MountOverlayRoot { .. }
+            )
+        },
+        |op| matches!(op, InitOp::PivotRoot | InitOp::ChangeRoot),
+    ),
+    (
+        "a path is hidden after the pivot",
+        |op| matches!(op, InitOp::PivotRoot | InitOp::ChangeRoot),
+        |op| matches!(op, InitOp::MaskPath(_) | InitOp::ReadonlyPath(_)),
+    ),
+    (
+        "a path is hidden while its cover is there",
+        |op| matches!(op, InitOp::MaskPath(_)),
+        |op| matches!(op, InitOp::DetachOldRoot),
+    ),
+    (
+        "kernel parameters are written before /proc/sys becomes read-only",
+        |op| matches!(op, InitOp::WriteSysctl { .. }),
+        |op| matches!(op, InitOp::ReadonlyPath(_) | InitOp::MaskPath(_)),
+    ),
+    (
+        "the host's root is gone before the user changes",
+        |op| matches!(op, InitOp::DetachOldRoot),
+        |op| matches!(op, InitOp::SetUid(_)),
+    ),
+    (
+        "the label is written while /proc is the host's",
+        |op| matches!(op, InitOp::SetExecLabel { .. }),
+        |op| {
+            matches!(
+                op,
+                InitOp::JoinNamespace { .. } | InitOp::JoinContainer { .. } | InitOp::PivotRoot
+            )
+        },
+    ),
+    (
+        "nothing hostile is joined before init hides",
+        |op| matches!(op, InitOp::HideFromTracers),
+        |op| {
+            matches!(
+                op,
+                InitOp::JoinNamespace { .. } | InitOp::JoinContainer { .. }
+            )
+        },
+    ),
+    (
+        "limits come before privileges go",
+        |op| matches!(op, InitOp::SetLimit { .. }),
+        |op| matches!(op, InitOp::SetUid(_) | InitOp::SetCapabilities(_)),
+    ),
+    (
+        "the bounding set is dropped before the right to do so",
+        |op| matches!(op, InitOp::DropBounding { .. }),
+        |op| matches!(op, InitOp::SetUid(_) | InitOp::SetCapabilities(_)),
+    ),
+    (
+        "groups come before the user",
+        |op| matches!(op, InitOp::SetGroups(_) | InitOp::SetGid(_)),
+        |op| matches!(op, InitOp::SetUid(_)),
+    ),
+    (
+        "capabilities come after the user",
+        |op| matches!(op, InitOp::SetUid(_)),
+        |op| matches!(op, InitOp::SetCapabilities(_)),
+    ),
+    (
+        "capabilities come before ambient ones",
+        |op| matches!(op, InitOp::SetCapabilities(_)),
+        |op| matches!(op, InitOp::RaiseAmbient(_)),
+    ),
+    (
+        "no_new_privs comes before the filter",
+        |op| matches!(op, InitOp::ForbidNewPrivileges),
+        |op| matches!(op, InitOp::LoadFilter { .. }),
+    ),
+    (
+        "init looks at itself after the last change",
+        |op| {
+            matches!(
+                op,
+                InitOp::SetUid(_)
+                    | InitOp::SetCapabilities(_)
+                    | InitOp::RaiseAmbient(_)
+                    | InitOp::ForbidNewPrivileges
+            )
+        },
+        |op| matches!(op, InitOp::Attest(_)),
+    ),
+    (
+        "descriptors are closed before the container is started",
+        |op| matches!(op, InitOp::KeepDescriptors(_)),
+        |op| {
+            matches!(
+                op,
+                InitOp::AwaitStart | InitOp::LoadFilter { .. } | InitOp::Execute { .. }
+            )
+        },
+    ),
+    (
+        "the filter is the last but the program",
+        |op| {
+            !matches!(
+                op,
+                InitOp::Execute { .. }
+                    | InitOp::LoadFilter { .. }
+                    | InitOp::Open(_)
+                    | InitOp::Await(_)
+                    | InitOp::OutliveRuntime
+                    | InitOp::AwaitStart
+                    | InitOp::RunHook(_)
+            )
+        },
+        |op| matches!(op, InitOp::LoadFilter { .. }),
+    ),
+];
+
+/// The laws of order hold.
+pub fn order(plan: &Plan) -> Result<()> {
+    for (name, earlier, later) in LAWS {
+        let last_early = plan.init.iter().rposition(|step| earlier(&step.op));
+        let first_late = plan.init.iter().position(|step| later(&step.op));
+        if let (Some(early), Some(late)) = (last_early, first_late)
+            && early > late
+        {
+            let (early, late) = (&plan.init[early].op, &plan.init[late].op);
+            return Err(wrong(&format!(
+                "{name}, but it would {late} before it would {early}"
+            )));
+        }
+    }
+    let last = plan.init.last().map(|step| &step.op);
+    if matches!(last, Some(InitOp::Execute { .. } | InitOp::RefuseStart)) {
+        Ok(())
+    } else {
+        Err(wrong("init's list does not end in the program"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Field;
+    use crate::plan::Planner;
+    use crate::sys::process::CStringArray;
+
+    fn start(planner: &mut Planner) {
+        planner.prepare(
+            RuntimeOp::StartInit {
+                namespaces: 0,
+                into_cgroup: false,
+            },
+            Field::default(),
+        );
+    }
+
+    fn execute(planner: &mut Planner) {
+        let nothing = || CStringArray::new(Vec::new());
+        planner.init(
+            InitOp::Execute {
+                args: nothing(),
+                env: nothing(),
+            },
+            Field::default(),
+        );
+    }
+
+    #[test]
+    fn meeting_at_every_gate_is_proved() {
+        let mut planner = Planner::default();
+        start(&mut planner);
+        planner.meet(Gate::IdMapsWritten);
+        planner.meet(Gate::Prepared);
+        planner.meet(Gate::Recorded);
+        execute(&mut planner);
+        check(&planner.finish()).unwrap();
+    }
+
+    #[test]
+    fn crossed_gates_are_a_deadlock() {
+        let mut planner = Planner::default();
+        start(&mut planner);
+        planner.runtime(RuntimeOp::Await(Gate::Prepared), Field::default());
+        planner.runtime(RuntimeOp::Open(Gate::IdMapsWritten), Field::default());
+        planner.init(InitOp::Await(Gate::IdMapsWritten), Field::default());
+        planner.init(InitOp::Open(Gate::Prepared), Field::default());
+        assert!(
+            gates(&planner.finish())
+                .unwrap_err()
+                .to_string()
+                .contains("deadlock")
+        );
+    }
+
+    #[test]
+    fn a_gate_that_nobody_awaits_is_found() {
+        let mut planner = Planner::default();
+        start(&mut planner);
+        planner.runtime(RuntimeOp::Open(Gate::Recorded), Field::default());
+        assert!(
+            gates(&planner.finish())
+                .unwrap_err()
+                .to_string()
+                .contains("nobody awaits")
+        );
+    }
+
+    #[test]
+    fn masks_before_the_pivot_break_the_law() {
+        let mut planner = Planner::default();
+        planner.init(
+            InitOp::MaskPath(c"/proc/kcore".to_owned()),
+            Field::default(),
+        );
+        planner.init(InitOp::PivotRoot, Field::default());
+        execute(&mut planner);
+        assert!(
+            order(&planner.finish())
+                .unwrap_err()
+                .to_string()
+                .contains("hidden after the pivot")
+        );
+    }
+
+    #[test]
+    fn capabilities_before_the_user_break_the_law() {
+        let mut planner = Planner::default();
+        planner.init(
+            InitOp::SetCapabilities(Default::default()),
+            Field::default(),
+        );
+        planner.init(InitOp::SetUid(1000), Field::default());
+        execute(&mut planner);
+        assert!(
+            order(&planner.finish())
+                .unwrap_err()
+                .to_string()
+                .contains("after the user")
+        );
+    }
+}

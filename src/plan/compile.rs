@@ -1,0 +1,749 @@
+//! The order of a container's birth.
+//!
+//! One function for `create` and `run`, one for `exec`. They call the rooms' planners in the order in
+//! which things have to happen; that order, and why, is what there is to read here. [`super::check`]
+//! proves the parts of it that are laws.
+
+use std::path::PathBuf;
+
+use super::op::{Gate, InitOp, RuntimeOp, Slot, Stage};
+use super::{Plan, Planner, c_string};
+use crate::cgroups;
+use crate::config::{Linux, NamespaceType, Process, Spec};
+use crate::error::{Failure, Field, Result};
+use crate::hooks::plan::{Kind, prepare_all};
+use crate::host::Host;
+use crate::namespaces::plan::{self as namespaces, Namespaces};
+use crate::process::plan::{self as process, Circumstances};
+use crate::rootfs::plan::{self as rootfs, Room};
+use crate::seccomp;
+
+/// What the caller asks for besides the configuration.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The container's id.
+    pub id: String,
+    /// Absolute; relative paths of the configuration begin here.
+    pub bundle: PathBuf,
+    /// The container's state directory, absolute.
+    pub state: PathBuf,
+    /// Where volumes are, absolute.
+    pub data: PathBuf,
+    /// Whether the program waits for `start`.
+    pub start: Start,
+    /// Who takes the terminal.
+    pub console: Console,
+    /// `--pid-file`, absolute.
+    pub pid_file: Option<PathBuf>,
+    /// `--pidfd-socket`, absolute.
+    pub pidfd_socket: Option<PathBuf>,
+    /// How the root becomes `/`.
+    pub pivot: Pivot,
+    /// Whose session keyring.
+    pub keyring: Keyring,
+    /// An overlay root.
+    pub overlay: Option<Overlay>,
+    /// Descriptors from 3 on that the program inherits.
+    pub kept_descriptors: u32,
+    /// Added to the environment.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Request {
+    /// Where an overlay root is mounted, in init's mount namespace alone.
+    pub fn overlay_target(&self) -> PathBuf {
+        self.state.join("rootfs")
+    }
+}
+
+/// When the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// `create`: when `start` says so.
+    Later,
+    /// `run`: at once.
+    Now,
+}
+
+/// Who takes the terminal's master side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// There is no terminal.
+    None,
+    /// Whoever listens on this socket.
+    Socket(PathBuf),
+    /// The runtime, in the foreground.
+    Runtime,
+}
+
+/// How the root becomes `/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pivot {
+    /// pivot_root(2).
+    Pivot,
+    /// MS_MOVE and chroot(2).
+    Move,
+}
+
+/// The session keyring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyring {
+    /// One of the container's own.
+    New,
+    /// The caller's.
+    Inherit,
+}
+
+/// An overlay root: what lies above the bundle's root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// Read-only layers, uppermost first; the bundle's root is the lowest.
+    pub layers: Vec<PathBuf>,
+    /// Where writes are kept; none: in a tmpfs.
+    pub upper: Option<PathBuf>,
+    /// The flag or annotation that asked.
+    pub field: Field,
+}
+
+/// The plan of `create` and `run`.
+pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
+    let linux = spec
+        .linux
+        .as_ref()
+        .ok_or_else(|| Failure::config(Field::new("linux"), "is required"))?;
+    let mut planner = Planner::default();
+    let mut namespaces = Namespaces::of(linux);
+    namespaces::require_mount_namespace(&namespaces)?;
+    let cgroup = cgroups::plan::plan(
+        linux.cgroups_path.as_deref(),
+        &request.id,
+        &linux.resources,
+        &host.cgroup,
+    )?;
+    let filter = filter(linux)?;
+    let cgroup_path = format!("/{}", cgroup.path.as_str());
+    let room = Room {
+        spec,
+        linux,
+        request,
+        namespaces: &namespaces.clone(),
+        host,
+        cgroup: Some(&cgroup_path),
+    };
+    let circumstances = spec
+        .process
+        .as_ref()
+        .map(|process| circumstances(process, request, host, &namespaces, filter.is_some()));
+
+    record(&mut planner, spec, request);
+    console(&mut planner, spec, request)?;
+    planner.prepare(
+        RuntimeOp::CreateCgroup {
+            path: cgroup.path.clone(),
+            enable: cgroup.enable.clone(),
+        },
+        Field::new("linux.cgroupsPath"),
+    );
+    namespaces::open(&mut planner, linux, &mut namespaces)?;
+
+    planner.init(InitOp::DieWithRuntime, Field::default());
+    planner.init(InitOp::ResetSignals, Field::default());
+    if let Some(circumstances) = &circumstances {
+        process::label(&mut planner, circumstances)?;
+    }
+    namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;
+    if request.keyring == Keyring::New {
+        keyring(&mut planner, request)?;
+    }
+    rootfs::build(&mut planner, &room)?;
+    namespaces::clone(&mut planner, &namespaces);
+    on_the_host(&mut planner, &room, cgroup)?;
+
+    hooks_before_pivot(&mut planner, spec, request, &namespaces)?;
+    rootfs::enter(&mut planner, &room)?;
+    terminal(&mut planner, spec, request);
+    rootfs::close(&mut planner, &room)?;
+    memory_policy(&mut planner, linux)?;
+    if let Some(circumstances) = &circumstances {
+        process::limits(&mut planner, circumstances)?;
+        process::scheduling(&mut planner, circumstances.process)?;
+        process::become_user(&mut planner, circumstances)?;
+    }
+    finish(&mut planner, spec, request, circumstances.as_ref(), filter)?;
+    Ok(planner.finish())
+}
+
+fn filter(linux: &Linux) -> Result<Option<seccomp::Filter>> {
+    let compile = |profile| seccomp::compile(profile, seccomp::Arch::native());
+    linux.seccomp.as_ref().map(compile).transpose()
+}
+
+fn circumstances<'a>(
+    process: &'a Process,
+    request: &'a Request,
+    host: &Host,
+    namespaces: &Namespaces,
+    has_filter: bool,
+) -> Circumstances<'a> {
+    let in_user_namespace = namespaces.is_other(NamespaceType::User);
+    Circumstances {
+        process,
+        // A user namespace gives all capabilities over itself.
+        grantable: if in_user_namespace {
+            u64::MAX
+        } else {
+            host.grantable
+        },
+        in_user_namespace,
+        may_set_groups: host.privileged || !in_user_namespace,
+        has_filter,
+        variables: &request.variables,
+        kept_descriptors: request.kept_descriptors,
+        apparmor: host.apparmor,
+        selinux: host.selinux,
+    }
+}
+
+/// The record comes before the first side effect: whoever finds a container half made finds what to undo.
+fn record(planner: &mut Planner, spec: &Spec, request: &Request) {
+    planner.prepare(RuntimeOp::CreateStateDirectory, Field::default());
+    planner.prepare(RuntimeOp::Record(Stage::Creating), Field::default());
+    if request.start == Start::Later {
+        planner.prepare(RuntimeOp::ListenForStart, Field::default());
+    }
+    if !spec.hooks.start_container.is_empty() {
+        planner.prepare(RuntimeOp::OpenHookState, Field::new("hooks.startContainer"));
+    }
+}
+
+fn console(planner: &mut Planner, spec: &Spec, request: &Request) -> Result<()> {
+    if !spec
+        .process
+        .as_ref()
+        .is_some_and(|process| process.terminal)
+    {
+        return Ok(());
+    }
+    match &request.console {
+        Console::None => {}
+        Console::Socket(path) => {
+            let field = || Field::new("--console-socket");
+            let path = c_string(path.as_os_str().as_encoded_bytes(), field)?;
+            planner.prepare(RuntimeOp::ConnectConsole { path }, field());
+        }
+        Console::Runtime => planner.prepare(RuntimeOp::PairConsole, Field::new("process.terminal")),
+    }
+    Ok(())
+}
+
+fn keyring(planner: &mut Planner, request: &Request) -> Result<()> {
+    let name = c_string(format!("_ses.{}", request.id), Field::default)?;
+    planner.init(InitOp::JoinSessionKeyring { name }, Field::default());
+    Ok(())
+}
+
+/// What only the host may do to init, once it exists; meanwhile init mounts.
+fn on_the_host(
+    planner: &mut Planner,
+    room: &Room<'_>,
+    cgroup: cgroups::plan::CgroupPlan,
+) -> Result<()> {
+    let linux = room.linux;
+    for write in cgroup.writes {
+        let field = write.field.clone();
+        planner.runtime(RuntimeOp::WriteCgroup(write), field);
+    }
+    if let Some(program) = cgroup.devices {
+        planner.runtime(
+            RuntimeOp::AttachDeviceProgram(program),
+            Field::new("linux.resources.devices"),
+        );
+    }
+    if let Some(uid) = delegated_to(room) {
+        planner.runtime(
+            RuntimeOp::DelegateCgroup { uid },
+            Field::new("linux.cgroupsPath"),
+        );
+    }
+    if let Some(score) = room
+        .spec
+        .process
+        .as_ref()
+        .and_then(|process| process.oom_score_adj)
+    {
+        planner.runtime(
+            RuntimeOp::SetOomScore(score),
+            Field::new("process.oomScoreAdj"),
+        );
+    }
+    if linux.intel_rdt.is_some() {
+        return Err(Failure::config(
+            Field::new("linux.intelRdt"),
+            "resctrl groups are not supported yet",
+        ));
+    }
+    if !linux.net_devices.is_empty() {
+        return Err(Failure::config(
+            Field::new("linux.netDevices"),
+            "moving network devices is not supported yet",
+        ));
+    }
+    Ok(())
+}
+
+/// config-linux.md, Cgroup ownership: the cgroup becomes the user's if it has a cgroup namespace of
+/// its own and a writable cgroup mount.
+fn delegated_to(room: &Room<'_>) -> Option<u32> {
+    let is_writable = |mount: &crate::config::Mount| {
+        matches!(mount.kind.as_deref(), Some("cgroup" | "cgroup2"))
+            && !mount.options.iter().any(|option| option == "ro")
+    };
+    if !room.namespaces.is_new(NamespaceType::Cgroup) || !room.spec.mounts.iter().any(is_writable) {
+        return None;
+    }
+    let uid = room.spec.process.as_ref()?.user.uid;
+    if !room.namespaces.is_new(NamespaceType::User) {
+        return Some(uid).filter(|uid| *uid != 0);
+    }
+    let holds = |map: &&crate::config::IdMapping| {
+        uid >= map.container_id && uid - map.container_id < map.size
+    };
+    room.linux
+        .uid_mappings
+        .iter()
+        .find(holds)
+        .map(|map| map.host_id + (uid - map.container_id))
+}
+
+/// prestart, createRuntime and createContainer come after the mounts and before pivot_root (config.md,
+/// POSIX-platform Hooks): hence the two gates, which a container without hooks does without.
+fn hooks_before_pivot(
+    planner: &mut Planner,
+    spec: &Spec,
+    request: &Request,
+    namespaces: &Namespaces,
+) -> Result<()> {
+    let hooks = &spec.hooks;
+    let bundle = c_string(
+        request.bundle.as_os_str().as_encoded_bytes(),
+        Field::default,
+    )?;
+    let mut prepared = Vec::new();
+    for (list, kind) in [
+        (&hooks.prestart, Kind::Prestart),
+        (&hooks.create_runtime, Kind::CreateRuntime),
+        (&hooks.create_container, Kind::CreateContainer),
+    ] {
+        prepared.extend(
+            prepare_all(list, kind, &bundle)?
+                .into_iter()
+                .map(|hook| (hook, kind)),
+        );
+    }
+    if prepared.is_empty() {
+        return Ok(());
+    }
+    planner.meet(Gate::MountsReady);
+    for (hook, kind) in prepared {
+        let field = hook.field.clone();
+        let namespaces = if kind == Kind::CreateContainer {
+            namespaces.new | namespaces.joined
+        } else {
+            0
+        };
+        planner.runtime(
+            RuntimeOp::RunHook {
+                hook,
+                kind,
+                namespaces,
+            },
+            field,
+        );
+    }
+    planner.meet(Gate::HooksDone);
+    Ok(())
+}
+
+/// The terminal is one of the container's own devpts, so it comes after the pivot.
+fn terminal(planner: &mut Planner, spec: &Spec, request: &Request) {
+    let Some(process) = spec.process.as_ref().filter(|process| process.terminal) else {
+        return;
+    };
+    if request.console == Console::None {
+        return;
+    }
+    let size = process.console_size.clone().unwrap_or_default();
+    let op = InitOp::OpenTerminal {
+        rows: size.height,
+        columns: size.width,
+        uid: process.user.uid,
+    };
+    planner.init(op, Field::new("process.terminal"));
+    planner.init(InitOp::AttachConsole, Field::new("process.terminal"));
+}
+
+const MEMORY_MODES: [(&str, u32); 7] = [
+    ("MPOL_DEFAULT", 0),
+    ("MPOL_PREFERRED", 1),
+    ("MPOL_BIND", 2),
+    ("MPOL_INTERLEAVE", 3),
+    ("MPOL_LOCAL", 4),
+    ("MPOL_PREFERRED_MANY", 5),
+    ("MPOL_WEIGHTED_INTERLEAVE", 6),
+];
+
+const MEMORY_FLAGS: [(&str, u32); 3] = [
+    ("MPOL_F_STATIC_NODES", 1 << 15),
+    ("MPOL_F_RELATIVE_NODES", 1 << 14),
+    ("MPOL_F_NUMA_BALANCING", 1 << 13),
+];
+
+const PERSONALITIES: [(&str, u64); 2] = [("LINUX", 0), ("LINUX32", 8)];
+
+/// Memory policy and personality: inherited by the program.
+fn memory_policy(planner: &mut Planner, linux: &Linux) -> Result<()> {
+    if let Some(policy) = &linux.memory_policy {
+        let mut mode = process::word(&MEMORY_MODES, &policy.mode, "linux.memoryPolicy.mode")?;
+        for flag in &policy.flags {
+            mode |= process::word(&MEMORY_FLAGS, flag, "linux.memoryPolicy.flags")?;
+        }
+        let nodes = process::bits(
+            policy.nodes.as_deref().unwrap_or_default(),
+            "linux.memoryPolicy.nodes",
+        )?;
+        planner.init(
+            InitOp::SetMemoryPolicy { mode, nodes },
+            Field::new("linux.memoryPolicy"),
+        );
+    }
+    if let Some(personality) = &linux.personality {
+        let persona = process::word(
+            &PERSONALITIES,
+            &personality.domain,
+            "linux.personality.domain",
+        )?;
+        planner.init(
+            InitOp::SetPersonality(persona),
+            Field::new("linux.personality"),
+        );
+    }
+    Ok(())
+}
+
+/// From the last thing that can fail to the program itself.
+fn finish(
+    planner: &mut Planner,
+    spec: &Spec,
+    request: &Request,
+    circumstances: Option<&Circumstances<'_>>,
+    filter: Option<seccomp::Filter>,
+) -> Result<()> {
+    let mut load = filter.map(|filter| {
+        let seccomp::Filter {
+            instructions,
+            flags,
+            listener,
+            unknown,
+        } = filter;
+        if !unknown.is_empty() {
+            planner.warn(format!(
+                "linux.seccomp: unknown system calls are skipped: {}",
+                unknown.join(", ")
+            ));
+        }
+        (
+            InitOp::LoadFilter {
+                instructions,
+                flags,
+            },
+            listener,
+        )
+    });
+    // A listener has to be passed on while the runtime is there: its filter is loaded before the wait for
+    // start. Any other one is loaded last, so that it need not allow what init still has to do.
+    if let Some((op, Some(listener))) = load.take_if(|(_, listener)| listener.is_some()) {
+        planner.init(
+            InitOp::AnnounceListener,
+            Field::new("linux.seccomp.listenerPath"),
+        );
+        planner.meet(Gate::ListenerExpected);
+        planner.init(op, Field::new("linux.seccomp"));
+        planner.runtime(
+            RuntimeOp::PassListener(listener),
+            Field::new("linux.seccomp.listenerPath"),
+        );
+    }
+    planner.meet(Gate::Prepared);
+    hand_over(planner, spec, request, circumstances)?;
+    planner.runtime(RuntimeOp::Record(Stage::Created), Field::default());
+    planner.meet(Gate::Recorded);
+    planner.init(InitOp::OutliveRuntime, Field::default());
+    if request.start == Start::Later {
+        planner.init(InitOp::AwaitStart, Field::default());
+    }
+    for hook in prepare_all(&spec.hooks.start_container, Kind::StartContainer, c"/")? {
+        let field = hook.field.clone();
+        planner.init(InitOp::RunHook(hook), field);
+    }
+    if let Some((op, _)) = load {
+        planner.init(op, Field::new("linux.seccomp"));
+    }
+    match circumstances {
+        Some(circumstances) => process::execute(planner, circumstances)?,
+        None => planner.init(InitOp::RefuseStart, Field::new("process")),
+    }
+    if request.start == Start::Now {
+        started(planner, spec, request)?;
+    }
+    Ok(())
+}
+
+/// What the caller of `create` gets, while init waits for the record.
+fn hand_over(
+    planner: &mut Planner,
+    spec: &Spec,
+    request: &Request,
+    circumstances: Option<&Circumstances<'_>>,
+) -> Result<()> {
+    if let Some(circumstances) =
+        circumstances.filter(|circumstances| circumstances.in_user_namespace)
+    {
+        process::limits_from_outside(planner, circumstances)?;
+    }
+    if request.console == Console::Runtime
+        && spec
+            .process
+            .as_ref()
+            .is_some_and(|process| process.terminal)
+    {
+        planner.runtime(RuntimeOp::ReceiveTerminal, Field::new("process.terminal"));
+    }
+    if !spec.hooks.start_container.is_empty() {
+        planner.runtime(
+            RuntimeOp::WriteHookState,
+            Field::new("hooks.startContainer"),
+        );
+    }
+    give_pid(
+        planner,
+        request.pid_file.as_ref(),
+        request.pidfd_socket.as_ref(),
+    )
+}
+
+fn give_pid(
+    planner: &mut Planner,
+    pid_file: Option<&PathBuf>,
+    pidfd_socket: Option<&PathBuf>,
+) -> Result<()> {
+    let path = |path: &PathBuf, flag: &'static str| {
+        c_string(path.as_os_str().as_encoded_bytes(), || Field::new(flag))
+    };
+    if let Some(file) = pid_file {
+        planner.runtime(
+            RuntimeOp::WritePidFile {
+                path: path(file, "--pid-file")?,
+            },
+            Field::new("--pid-file"),
+        );
+    }
+    if let Some(socket) = pidfd_socket {
+        planner.runtime(
+            RuntimeOp::SendPidfd {
+                path: path(socket, "--pidfd-socket")?,
+            },
+            Field::new("--pidfd-socket"),
+        );
+    }
+    Ok(())
+}
+
+/// `run`: what `start` does after `create`.
+fn started(planner: &mut Planner, spec: &Spec, request: &Request) -> Result<()> {
+    planner.runtime(RuntimeOp::AwaitExecution, Field::new("process.args"));
+    let bundle = c_string(
+        request.bundle.as_os_str().as_encoded_bytes(),
+        Field::default,
+    )?;
+    for hook in prepare_all(&spec.hooks.poststart, Kind::Poststart, &bundle)? {
+        let field = hook.field.clone();
+        planner.runtime(
+            RuntimeOp::RunHook {
+                hook,
+                kind: Kind::Poststart,
+                namespaces: 0,
+            },
+            field,
+        );
+    }
+    Ok(())
+}
+
+/// What `exec` asks for.
+#[derive(Clone, Debug)]
+pub struct ExecRequest {
+    /// Namespaces in which the container is not with the runtime: CLONE_NEW*.
+    pub namespaces: i32,
+    /// Who takes the terminal.
+    pub console: Console,
+    /// `--pid-file`, absolute.
+    pub pid_file: Option<PathBuf>,
+    /// `--pidfd-socket`, absolute.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Descriptors from 3 on that the program inherits.
+    pub kept_descriptors: u32,
+    /// Added to the environment.
+    pub variables: Vec<(String, String)>,
+    /// `--cgroup`: below the container's cgroup; empty for that itself.
+    pub cgroup: String,
+}
+
+/// The plan of `exec`: the same process, in namespaces that are there.
+pub fn exec(spec: &Spec, process: &Process, request: &ExecRequest, host: &Host) -> Result<Plan> {
+    let linux = spec
+        .linux
+        .as_ref()
+        .ok_or_else(|| Failure::config(Field::new("linux"), "is required"))?;
+    let mut planner = Planner::default();
+    let filter = filter(linux)?;
+    let in_user_namespace = request.namespaces & libc::CLONE_NEWUSER != 0;
+    let circumstances = Circumstances {
+        process,
+        grantable: if in_user_namespace {
+            u64::MAX
+        } else {
+            host.grantable
+        },
+        in_user_namespace,
+        may_set_groups: host.privileged || !in_user_namespace,
+        has_filter: filter.is_some(),
+        variables: &request.variables,
+        kept_descriptors: request.kept_descriptors,
+        apparmor: host.apparmor,
+        selinux: host.selinux,
+    };
+    enter_container(&mut planner, process, request, &circumstances)?;
+    if process.terminal && request.console != Console::None {
+        let size = process.console_size.clone().unwrap_or_default();
+        let op = InitOp::OpenTerminal {
+            rows: size.height,
+            columns: size.width,
+            uid: process.user.uid,
+        };
+        planner.init(op, Field::new("process.terminal"));
+    }
+    process::limits(&mut planner, &circumstances)?;
+    process::scheduling(&mut planner, process)?;
+    if let Some(score) = process.oom_score_adj {
+        planner.runtime(
+            RuntimeOp::SetOomScore(score),
+            Field::new("process.oomScoreAdj"),
+        );
+    }
+    process::affinity(&mut planner, process)?;
+    process::become_user(&mut planner, &circumstances)?;
+    planner.meet(Gate::Prepared);
+    planner.runtime(
+        RuntimeOp::VerifyNamespaces {
+            namespaces: request.namespaces,
+        },
+        Field::default(),
+    );
+    if in_user_namespace {
+        process::limits_from_outside(&mut planner, &circumstances)?;
+    }
+    if process.terminal && request.console == Console::Runtime {
+        planner.runtime(RuntimeOp::ReceiveTerminal, Field::new("process.terminal"));
+    }
+    give_pid(
+        &mut planner,
+        request.pid_file.as_ref(),
+        request.pidfd_socket.as_ref(),
+    )?;
+    planner.meet(Gate::Recorded);
+    planner.init(InitOp::OutliveRuntime, Field::default());
+    if let Some(filter) = filter {
+        let op = InitOp::LoadFilter {
+            instructions: filter.instructions,
+            flags: filter.flags,
+        };
+        planner.init(op, Field::new("linux.seccomp"));
+    }
+    process::execute(&mut planner, &circumstances)?;
+    planner.runtime(RuntimeOp::AwaitExecution, Field::new("process.args"));
+    Ok(planner.finish())
+}
+
+/// Up to the container's namespaces. The label is written first, into the host's /proc; from the join
+/// on, the container's processes may look (CVE-2016-9962).
+fn enter_container(
+    planner: &mut Planner,
+    process: &Process,
+    request: &ExecRequest,
+    circumstances: &Circumstances<'_>,
+) -> Result<()> {
+    if process.terminal {
+        match &request.console {
+            Console::None => {}
+            Console::Socket(path) => {
+                let field = || Field::new("--console-socket");
+                let path = c_string(path.as_os_str().as_encoded_bytes(), field)?;
+                planner.prepare(RuntimeOp::ConnectConsole { path }, field());
+            }
+            Console::Runtime => {
+                planner.prepare(RuntimeOp::PairConsole, Field::new("process.terminal"))
+            }
+        }
+    }
+    planner.prepare(
+        RuntimeOp::OpenContainer {
+            cgroup: request.cgroup.clone(),
+        },
+        Field::default(),
+    );
+    let initial = process
+        .exec_cpu_affinity
+        .as_ref()
+        .and_then(|affinity| affinity.initial.as_deref());
+    if let Some(list) = initial.filter(|list| !list.is_empty()) {
+        let field = || Field::new("process.execCPUAffinity.initial");
+        let mask = process::bits(list, "process.execCPUAffinity.initial")?;
+        planner.prepare(
+            RuntimeOp::SetAffinity {
+                mask,
+                list: c_string(list, field)?,
+            },
+            field(),
+        );
+    }
+    let pid = request.namespaces & libc::CLONE_NEWPID;
+    if pid != 0 {
+        planner.prepare(
+            RuntimeOp::EnterPidNamespace {
+                namespace: Slot::INIT,
+            },
+            Field::default(),
+        );
+    }
+    planner.prepare(
+        RuntimeOp::StartInit {
+            namespaces: 0,
+            into_cgroup: true,
+        },
+        Field::default(),
+    );
+    if pid != 0 {
+        planner.prepare(RuntimeOp::LeavePidNamespace, Field::default());
+    }
+    planner.init(InitOp::DieWithRuntime, Field::default());
+    planner.init(InitOp::ResetSignals, Field::default());
+    process::label(planner, circumstances)?;
+    planner.init(InitOp::HideFromTracers, Field::default());
+    planner.init(
+        InitOp::JoinContainer {
+            namespaces: request.namespaces & !libc::CLONE_NEWPID,
+        },
+        Field::default(),
+    );
+    Ok(())
+}

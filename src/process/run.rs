@@ -1,0 +1,210 @@
+//! Init's half of the process: acts, never decides, allocates nothing.
+
+use std::ffi::{CStr, CString};
+
+use super::terminal;
+use crate::execute::init::Init;
+use crate::plan::Plan;
+use crate::plan::op::{Attestation, InitOp, MountPoint, Slot};
+use crate::rootfs;
+use crate::rootfs::resolve;
+use crate::sys::fs::{self, AT_FDCWD};
+use crate::sys::mount::{self, Reach};
+use crate::sys::process::{self, CStringArray};
+use crate::sys::pty::WindowSize;
+use crate::sys::{Errno, Result, descriptor};
+
+/// The operations on the process itself.
+pub fn step(init: &mut Init<'_>, op: &InitOp) -> Result<()> {
+    match op {
+        InitOp::SetLimit { limit, .. } => process::prlimit(0, *limit),
+        InitOp::SetScheduler { attr, .. } => process::sched_setattr(attr),
+        InitOp::SetIoPriority(value) => process::ioprio_set(*value),
+        InitOp::SetMemoryPolicy { mode, nodes } => process::set_mempolicy(*mode, nodes),
+        InitOp::SetAffinity { mask, .. } => process::sched_setaffinity(mask),
+        InitOp::SetPersonality(persona) => process::personality(*persona),
+        InitOp::OpenTerminal { rows, columns, uid } => open_terminal(init, *rows, *columns, *uid),
+        InitOp::AttachConsole => attach_console(init),
+        InitOp::OwnStdio { uid, .. } => terminal::give_streams_to(*uid),
+        InitOp::ChangeDirectory(path) => change_directory(init, path),
+        InitOp::DropBounding { keep } => drop_bounding(*keep),
+        InitOp::KeepCapabilities => process::keep_capabilities(),
+        InitOp::SetGroups(groups) => process::setgroups(groups),
+        InitOp::SetGid(gid) => process::setresgid(*gid),
+        InitOp::SetUid(uid) => process::setresuid(*uid),
+        InitOp::SetUmask(mask) => {
+            fs::umask(*mask);
+            Ok(())
+        }
+        InitOp::SetCapabilities(sets) => process::capset(*sets),
+        InitOp::RaiseAmbient(bits) => each_bit(*bits).try_for_each(process::raise_ambient),
+        InitOp::ForbidNewPrivileges => process::set_no_new_privileges(),
+        InitOp::FindHome { uid } => {
+            init.home = super::home::find(init.slot(Slot::ROOT), *uid);
+            Ok(())
+        }
+        InitOp::FindProgram { name, candidates } => find_program(init, name, candidates),
+        InitOp::Attest(attestation) => attest(init, attestation),
+        InitOp::KeepDescriptors(count) => init.close_all_but(3 + count),
+        InitOp::AnnounceListener => {
+            let free = descriptor::duplicate(libc::STDIN_FILENO)?;
+            fs::close(free);
+            init.report.announce_listener(free);
+            Ok(())
+        }
+        // The dispatcher in execute::init knows all others.
+        _ => Err(Errno(libc::ENOSYS)),
+    }
+}
+
+/// The numbers of the bits set.
+fn each_bit(bits: u64) -> impl Iterator<Item = u32> {
+    (0..u64::BITS).filter(move |bit| bits & 1 << bit != 0)
+}
+
+/// A session keyring of the container's own, searchable by its owner (runc#727: without it the
+/// program would share the caller's). A kernel without keyrings has nothing to share.
+pub fn join_session_keyring(name: &CStr) -> Result<()> {
+    const SEARCH_FOR_USER: u32 = 0x0008_0000;
+    let key = match process::join_session_keyring(name) {
+        Err(Errno(libc::ENOSYS)) => return Ok(()),
+        key => key?,
+    };
+    let mut description = [0u8; 256];
+    let length = process::describe_key(key, &mut description)?;
+    // "keyring;uid;gid;permissions in hexadecimal;name"
+    let permissions = description[..length]
+        .split(|byte| *byte == b';')
+        .nth(3)
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+        .ok_or(Errno(libc::EINVAL))?;
+    process::set_key_permissions(key, permissions | SEARCH_FOR_USER)
+}
+
+fn open_terminal(init: &mut Init<'_>, rows: u16, columns: u16, uid: u32) -> Result<()> {
+    let terminal = terminal::open_terminal(init.slot(Slot::ROOT))?;
+    if (rows, columns) != (0, 0) {
+        terminal::resize(terminal, WindowSize { rows, columns })?;
+    }
+    terminal::give_to(terminal, uid)?;
+    terminal::attach(terminal)?;
+    init.fill(Slot::TERMINAL, terminal.slave);
+    terminal::send_master(init.slot(Slot::CONSOLE), terminal)?;
+    init.fill(Slot::CONSOLE, crate::execute::init::EMPTY);
+    Ok(())
+}
+
+/// Binds the terminal that was checked to be one, never a name (CVE-2025-52565).
+fn attach_console(init: &mut Init<'_>) -> Result<()> {
+    let console = mount::clone_tree(init.slot(Slot::TERMINAL), c"", Reach::One)?;
+    let attached = rootfs::run::attach(
+        init,
+        console,
+        c"/dev/console",
+        MountPoint::LikeSourceNoFollow,
+    );
+    fs::close(console);
+    init.empty(Slot::TERMINAL);
+    attached
+}
+
+/// Goes there by a descriptor that cannot be outside of the root: neither a link of /proc nor a
+/// descriptor that the caller leaked leads out (CVE-2024-21626).
+fn change_directory(init: &Init<'_>, path: &CStr) -> Result<()> {
+    let how = fs::resolve::IN_ROOT | fs::resolve::NO_MAGICLINKS;
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let directory = resolve::open_how(init.slot(Slot::ROOT), path, flags, how)?;
+    let changed = fs::fchdir(directory);
+    fs::close(directory);
+    changed?;
+    let mut buffer = [0u8; 4096];
+    match fs::getcwd(&mut buffer) {
+        Ok([b'/', ..]) | Err(Errno(libc::ERANGE)) => Ok(()),
+        Ok(_) => {
+            init.report.explain(b"is outside of the container's root");
+            Err(Errno(libc::ENOENT))
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// EINVAL is the kernel's word for a capability past its last one.
+fn drop_bounding(keep: u64) -> Result<()> {
+    for capability in each_bit(!keep) {
+        match process::drop_bounding(capability) {
+            Err(Errno(libc::EINVAL)) => return Ok(()),
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// The program as execvp(3) finds it. It is found now, with the program's own identity, so that a
+/// missing one fails `create` and not `start`.
+fn find_program(init: &mut Init<'_>, name: &CStr, candidates: &[CString]) -> Result<()> {
+    let is_path = name.to_bytes().contains(&b'/');
+    let mut errno = Errno(libc::ENOENT);
+    for (index, candidate) in candidates.iter().enumerate() {
+        match executable(candidate) {
+            Ok(()) => {
+                init.program = index;
+                return super::elf::examine(init.report, candidate);
+            }
+            Err(found) if is_path => return Err(found),
+            Err(Errno(libc::EACCES)) => errno = Errno(libc::EACCES),
+            Err(_) => {}
+        }
+    }
+    Err(errno)
+}
+
+fn executable(path: &CStr) -> Result<()> {
+    let file = fs::openat(AT_FDCWD, path, libc::O_PATH, 0)?;
+    let stat = fs::fstat(file);
+    fs::close(file);
+    if stat?.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        return Err(Errno(libc::EISDIR));
+    }
+    fs::may_execute(AT_FDCWD, path)
+}
+
+/// What init became is what was planned: a call that was let fail would have been an escape.
+fn attest(init: &Init<'_>, planned: &Attestation) -> Result<()> {
+    let (uids, gids) = process::ids();
+    let refuse = |words: &[u8]| {
+        init.report.explain(words);
+        Err(Errno(libc::EPERM))
+    };
+    if uids != [planned.uid; 3] || gids != [planned.gid; 3] {
+        return refuse(b"the ids are not the ones planned");
+    }
+    if process::capget()? != planned.capabilities {
+        return refuse(b"the capabilities are not the ones planned");
+    }
+    for capability in 0..u64::BITS {
+        match process::has_bounding(capability) {
+            Ok(held) if held != (planned.bounding & 1 << capability != 0) => {
+                return refuse(b"the bounding set is not the one planned");
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    if process::no_new_privileges()? != planned.no_new_privileges {
+        return refuse(b"no_new_privs is not what was planned");
+    }
+    Ok(())
+}
+
+/// Becomes the program; returns only to say why not.
+pub fn execute(init: &mut Init<'_>, plan: &Plan, args: &CStringArray, env: &CStringArray) -> Errno {
+    let candidates = plan.init.iter().find_map(|step| match &step.op {
+        InitOp::FindProgram { candidates, .. } => candidates.get(init.program),
+        _ => None,
+    });
+    let Some(path) = candidates else {
+        return Errno(libc::ENOENT);
+    };
+    process::execve(path, args, env, init.home.variable())
+}

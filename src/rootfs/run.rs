@@ -1,0 +1,581 @@
+//! Init's half of the root filesystem: acts, never decides, allocates nothing.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::RawFd;
+
+use super::resolve::{self, Make, Walk};
+use crate::config::DeviceType;
+use crate::execute::init::Init;
+use crate::plan::Slot;
+use crate::plan::op::{Filesystem, Follow, MountPoint, Node, Overlay, Propagation, Upper};
+use crate::sys::fs::{self, AT_FDCWD};
+use crate::sys::mount::{self, Attributes, Reach};
+use crate::sys::{Errno, Result};
+
+type Parameters = [(CString, Option<CString>)];
+
+/// Makes a filesystem and attaches it; `keep` holds the mount for later steps.
+pub fn mount_filesystem(
+    init: &mut Init<'_>,
+    filesystem: &Filesystem,
+    destination: &CStr,
+    point: MountPoint,
+    keep: Option<Slot>,
+) -> Result<()> {
+    let mount = create_filesystem(init, filesystem)?;
+    attach(init, mount, destination, point)?;
+    match keep {
+        Some(slot) => init.fill(slot, mount),
+        None => fs::close(mount),
+    }
+    Ok(())
+}
+
+/// Makes a filesystem: a detached mount.
+pub fn create_filesystem(init: &Init<'_>, filesystem: &Filesystem) -> Result<RawFd> {
+    let context = mount::fsopen(&filesystem.kind)?;
+    let configure = || -> Result<RawFd> {
+        if let Some(source) = &filesystem.source {
+            mount::fsconfig_string(context, c"source", source)?;
+        }
+        set_parameters(context, &filesystem.parameters)?;
+        mount::fsconfig_create(context)?;
+        mount::fsmount(context, filesystem.attributes)
+    };
+    let mount = configure().inspect_err(|_| explain(init, context));
+    fs::close(context);
+    mount
+}
+
+fn set_parameters(context: RawFd, parameters: &Parameters) -> Result<()> {
+    for (key, value) in parameters {
+        match value {
+            Some(value) => mount::fsconfig_string(context, key, value)?,
+            None => mount::fsconfig_flag(context, key)?,
+        }
+    }
+    Ok(())
+}
+
+/// Reports the kernel's own words: reading the context gives messages such as `e tmpfs: Bad value`.
+fn explain(init: &Init<'_>, context: RawFd) {
+    let mut words = [0u8; 256];
+    let mut length = 0;
+    // The first messages are the causes; ENODATA ends them.
+    if let Ok(read) = fs::read(context, &mut words) {
+        length = read;
+    }
+    let words = &words[..length];
+    init.report
+        .explain(words.strip_prefix(b"e ").unwrap_or(words));
+}
+
+/// Attaches a detached mount inside the root.
+pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoint) -> Result<()> {
+    let root = init.slot(Slot::ROOT);
+    let like_source = || -> Result<Make> {
+        let is_directory = fs::fstat(mount)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        Ok(if is_directory {
+            Make::Directory
+        } else {
+            Make::File
+        })
+    };
+    let (walk, make) = match point {
+        MountPoint::Directory => (Walk::Links, Make::Directory),
+        MountPoint::OrdinaryDirectory => (Walk::NoLinks, Make::Directory),
+        MountPoint::LikeSource => (Walk::Links, like_source()?),
+        MountPoint::LikeSourceNoFollow => (Walk::LastLinkItself, like_source()?),
+    };
+    let target = match resolve::open_or_make(root, destination, walk, make) {
+        Err(Errno(libc::ELOOP | libc::ENOTDIR)) if point == MountPoint::OrdinaryDirectory => {
+            init.report.explain(b"not an ordinary directory");
+            return Err(Errno(libc::ENOTDIR));
+        }
+        target => target?,
+    };
+    let attached = mount::move_mount(mount, target);
+    fs::close(target);
+    attached
+}
+
+/// The same for a mount in a slot, which becomes free.
+pub fn attach_slot(
+    init: &mut Init<'_>,
+    slot: Slot,
+    destination: &CStr,
+    point: MountPoint,
+) -> Result<()> {
+    attach(init, init.slot(slot), destination, point)?;
+    init.empty(slot);
+    Ok(())
+}
+
+/// A detached copy of a tree of the host.
+pub fn clone_tree(source: &CStr, reach: Reach, follow: Follow) -> Result<RawFd> {
+    match follow {
+        Follow::Links => mount::clone_tree(AT_FDCWD, source, reach),
+        Follow::Nothing => mount::clone_tree_nofollow(AT_FDCWD, source, reach),
+    }
+}
+
+/// Gives a tmpfs the mode of the directory that it is going to hide, as runc does; a directory that
+/// is not there leaves the kernel's.
+pub fn take_mode(init: &Init<'_>, mount: Slot, destination: &CStr) -> Result<()> {
+    match resolve::open(init.slot(Slot::ROOT), destination, Walk::Links) {
+        Err(Errno(libc::ENOENT)) => Ok(()),
+        Err(errno) => Err(errno),
+        Ok(hidden) => {
+            let mode = fs::fstat(hidden).map(|stat| stat.st_mode & 0o7777);
+            fs::close(hidden);
+            let root = fs::openat(
+                init.slot(mount),
+                c".",
+                libc::O_RDONLY | libc::O_DIRECTORY,
+                0,
+            )?;
+            let changed = mode.and_then(|mode| fs::fchmod(root, mode));
+            fs::close(root);
+            changed
+        }
+    }
+}
+
+/// Copies what a tmpfs is going to hide into it.
+pub fn copy_up(init: &Init<'_>, mount: Slot, destination: &CStr) -> Result<()> {
+    let hidden = match resolve::open(init.slot(Slot::ROOT), destination, Walk::Links) {
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        hidden => hidden?,
+    };
+    let root = fs::openat(
+        init.slot(mount),
+        c".",
+        libc::O_RDONLY | libc::O_DIRECTORY,
+        0,
+    )?;
+    let copied = super::copy::copy_directory(hidden, root);
+    fs::close(root);
+    fs::close(hidden);
+    copied
+}
+
+/// Makes a directory and its parents.
+pub fn make_directory(init: &Init<'_>, path: &CStr) -> Result<()> {
+    let made = resolve::open_or_make(init.slot(Slot::ROOT), path, Walk::Links, Make::Directory)?;
+    fs::close(made);
+    Ok(())
+}
+
+/// Changes what is mounted on `destination`.
+pub fn remount(
+    init: &Init<'_>,
+    destination: &CStr,
+    attributes: Attributes,
+    parameters: &Parameters,
+) -> Result<()> {
+    let target = resolve::open(init.slot(Slot::ROOT), destination, Walk::Links)?;
+    let change = || -> Result<()> {
+        if !attributes.is_empty() {
+            mount::mount_setattr(target, Reach::One, attributes)?;
+        }
+        if parameters.is_empty() {
+            return Ok(());
+        }
+        let context = mount::fspick(target)?;
+        let changed =
+            set_parameters(context, parameters).and_then(|()| mount::fsconfig_reconfigure(context));
+        if changed.is_err() {
+            explain(init, context);
+        }
+        fs::close(context);
+        changed
+    };
+    let changed = change();
+    fs::close(target);
+    changed
+}
+
+/// `/` and everything below it stops giving mount events to the host.
+pub fn set_host_propagation(propagation: Propagation) -> Result<()> {
+    let attributes = Attributes {
+        propagation: propagation.flag(),
+        ..Attributes::default()
+    };
+    mount::mount_setattr_path(c"/", Reach::Tree, attributes)
+}
+
+/// The mount that holds `path` must not be shared, or pivot_root(2) refuses. A path that is no mount
+/// point is EINVAL: its parents are tried, `/` last.
+pub fn make_parent_private(path: &CStr) -> Result<()> {
+    let private = Attributes {
+        propagation: Propagation::Private.flag(),
+        ..Attributes::default()
+    };
+    let mut buffer = [0u8; 4096];
+    let bytes = path.to_bytes();
+    let mut end = bytes.len();
+    loop {
+        let prefix = if end == 0 {
+            b"/"
+        } else {
+            bytes.get(..end).ok_or(Errno(libc::ENAMETOOLONG))?
+        };
+        let place = buffer
+            .get_mut(..=prefix.len())
+            .ok_or(Errno(libc::ENAMETOOLONG))?;
+        place[..prefix.len()].copy_from_slice(prefix);
+        place[prefix.len()] = 0;
+        let name = CStr::from_bytes_until_nul(place).map_err(|_| Errno(libc::EINVAL))?;
+        match mount::mount_setattr_path(name, Reach::One, private) {
+            Err(Errno(libc::EINVAL)) if end > 0 => {}
+            result => return result,
+        }
+        end = bytes[..end]
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .unwrap_or(0);
+    }
+}
+
+/// Makes the root filesystem a mount of its own, as pivot_root(2) needs it.
+pub fn bind_root(init: &mut Init<'_>, path: &CStr) -> Result<()> {
+    let tree = mount::clone_tree(AT_FDCWD, path, Reach::Tree)?;
+    attach_root(init, tree, path)
+}
+
+/// The root that this process has, after setns(2).
+pub fn open_root(init: &mut Init<'_>) -> Result<()> {
+    let root = fs::openat(AT_FDCWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    init.fill(Slot::ROOT, root);
+    Ok(())
+}
+
+fn attach_root(init: &mut Init<'_>, tree: RawFd, path: &CStr) -> Result<()> {
+    let target = fs::openat(AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    let attached = mount::move_mount(tree, target);
+    fs::close(target);
+    attached?;
+    init.fill(Slot::ROOT, tree);
+    Ok(())
+}
+
+/// Writes `/proc/self/fd/N` into a line of mount options.
+struct Options {
+    bytes: [u8; 4096],
+    length: usize,
+}
+
+impl Options {
+    fn push(&mut self, text: &[u8]) -> Result<()> {
+        let end = self.length + text.len();
+        // One byte stays for the NUL.
+        self.bytes[..4095]
+            .get_mut(self.length..end)
+            .ok_or(Errno(libc::ENAMETOOLONG))?
+            .copy_from_slice(text);
+        self.length = end;
+        Ok(())
+    }
+
+    fn push_descriptor(&mut self, fd: RawFd) -> Result<()> {
+        self.push(b"/proc/self/fd/")?;
+        let mut digits = [0u8; 10];
+        let mut place = digits.len();
+        let mut rest = fd.cast_unsigned();
+        loop {
+            place -= 1;
+            digits[place] = b'0' + (rest % 10).to_le_bytes()[0];
+            rest /= 10;
+            if rest == 0 {
+                return self.push(&digits[place..]);
+            }
+        }
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+}
+
+/// An overlay of layers becomes the root. All of it lives in init's own mount namespace. Layers are
+/// named by descriptor, so that a colon or a comma in a path means nothing.
+pub fn mount_overlay_root(init: &mut Init<'_>, overlay: &Overlay, target: &CStr) -> Result<()> {
+    let mut options = Options {
+        bytes: [0; 4096],
+        length: 0,
+    };
+    options.push(b"lowerdir=")?;
+    let mut first = -1;
+    for (index, layer) in overlay.layers.iter().enumerate() {
+        let fd = fs::openat(AT_FDCWD, layer, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        if index == 0 {
+            first = fd;
+        } else {
+            options.push(b":")?;
+        }
+        options.push_descriptor(fd)?;
+    }
+    let base = open_upper(init, &overlay.upper, target)?;
+    like(first, base, c"upper")?;
+    options.push(b",upperdir=")?;
+    options.push_descriptor(base)?;
+    options.push(b"/upper,workdir=")?;
+    options.push_descriptor(base)?;
+    options.push(b"/work")?;
+    if init.in_user_namespace {
+        options.push(b",userxattr")?;
+    }
+    mount::mount_overlay(target, options.as_c_str())?;
+    fs::close(base);
+    let root = fs::openat(AT_FDCWD, target, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    init.fill(Slot::ROOT, root);
+    Ok(())
+}
+
+/// The directory with `upper` and `work`: the one given, or a tmpfs attached below the overlay-to-be.
+fn open_upper(init: &Init<'_>, upper: &Upper, target: &CStr) -> Result<RawFd> {
+    let directory = match upper {
+        Upper::Directory(path) => fs::openat(AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)?,
+        Upper::Tmpfs => {
+            let context = mount::fsopen(c"tmpfs")?;
+            mount::fsconfig_string(context, c"mode", c"0755")?;
+            let mount = mount::fsconfig_create(context)
+                .and_then(|()| mount::fsmount(context, 0))
+                .inspect_err(|_| explain(init, context))?;
+            fs::close(context);
+            let place = fs::openat(AT_FDCWD, target, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+            mount::move_mount(mount, place)?;
+            fs::close(place);
+            mount
+        }
+    };
+    for name in [c"upper", c"work"] {
+        match fs::mkdirat(directory, name, 0o755) {
+            Ok(()) | Err(Errno(libc::EEXIST)) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(directory)
+}
+
+/// The root directory of the overlay is the upper one's: it gets owner and mode of the lower one.
+fn like(layer: RawFd, base: RawFd, name: &CStr) -> Result<()> {
+    let stat = fs::fstat(layer)?;
+    let directory = fs::openat(
+        base,
+        name,
+        libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW,
+        0,
+    )?;
+    let made = fs::fchown(directory, stat.st_uid, stat.st_gid)
+        .and_then(|()| fs::fchmod(directory, stat.st_mode & 0o7777));
+    fs::close(directory);
+    match made {
+        // An owner that the user namespace cannot name stays what it is.
+        Err(Errno(libc::EINVAL | libc::EPERM | libc::EOVERFLOW)) if stat.st_uid == 65534 => Ok(()),
+        made => made,
+    }
+}
+
+/// A procfs that is attached nowhere: nobody can have mounted anything over its files.
+pub fn open_proc(init: &mut Init<'_>) -> Result<()> {
+    let context = mount::fsopen(c"proc")?;
+    let mount = mount::fsconfig_create(context).and_then(|()| mount::fsmount(context, 0));
+    fs::close(context);
+    init.fill(Slot::PROC, mount?);
+    Ok(())
+}
+
+/// The container's /dev, reached without links (CVE-2026-41579: a link there led to the host).
+pub fn open_dev(init: &mut Init<'_>) -> Result<()> {
+    match resolve::open_or_make(
+        init.slot(Slot::ROOT),
+        c"/dev",
+        Walk::NoLinks,
+        Make::Directory,
+    ) {
+        Err(Errno(libc::ELOOP | libc::ENOTDIR)) => {
+            init.report.explain(b"not an ordinary directory");
+            Err(Errno(libc::ENOTDIR))
+        }
+        Err(errno) => Err(errno),
+        Ok(fd) => {
+            init.fill(Slot::DEV, fd);
+            Ok(())
+        }
+    }
+}
+
+/// Makes a node. One that exists must be the same (config-linux.md, Devices).
+pub fn make_device(init: &Init<'_>, path: &CStr, node: &Node) -> Result<()> {
+    let in_dev = path
+        .to_bytes()
+        .strip_prefix(b"/dev/")
+        .filter(|name| !name.contains(&b'/'));
+    if in_dev.is_some() && init.has(Slot::DEV) {
+        let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[b"/dev/".len()..])
+            .map_err(|_| Errno(libc::EINVAL))?;
+        return make_node(init, init.slot(Slot::DEV), name, node);
+    }
+    let (parent, name) = resolve::open_parent(init.slot(Slot::ROOT), path)?;
+    let made = make_node(init, parent, name, node);
+    fs::close(parent);
+    made
+}
+
+fn make_node(init: &Init<'_>, directory: RawFd, name: &CStr, node: &Node) -> Result<()> {
+    let kind = match node.kind {
+        DeviceType::Char => libc::S_IFCHR,
+        DeviceType::Block => libc::S_IFBLK,
+        DeviceType::Fifo => libc::S_IFIFO,
+    };
+    let device = fs::device_number(node.major, node.minor);
+    match fs::mknodat(directory, name, kind | node.mode, device) {
+        Err(Errno(libc::EEXIST)) => {
+            let stat = fs::lstatat(directory, name)?;
+            if stat.st_mode & libc::S_IFMT != kind
+                || (kind != libc::S_IFIFO && stat.st_rdev != device)
+            {
+                init.report.explain(b"exists and is not that device");
+                return Err(Errno(libc::EEXIST));
+            }
+        }
+        made => made?,
+    }
+    if (node.uid, node.gid) == (0, 0) {
+        return Ok(());
+    }
+    fs::lchownat(directory, name, node.uid, node.gid)
+}
+
+/// A link below /dev. `ptmx` must be the container's own, so an old one goes; the others may be there.
+pub fn make_device_link(init: &Init<'_>, name: &CStr, target: &CStr) -> Result<()> {
+    let dev = init.slot(Slot::DEV);
+    match fs::symlinkat(target, dev, name) {
+        Err(Errno(libc::EEXIST)) if name == c"ptmx" => {
+            fs::unlinkat(dev, name, 0)?;
+            fs::symlinkat(target, dev, name)
+        }
+        Err(Errno(libc::EEXIST)) => Ok(()),
+        made => made,
+    }
+}
+
+/// A read-only tmpfs with an empty file and an empty directory, from which masks are cloned. The
+/// container's own /dev/null will not do: the image may have put a link there (CVE-2025-31133). It is
+/// attached to the host's /proc as only init sees it, because before Linux 6.15 only attached
+/// mounts can be cloned; it goes away with the old root.
+pub fn prepare_mask(init: &mut Init<'_>) -> Result<()> {
+    let context = mount::fsopen(c"tmpfs")?;
+    let mask = mount::fsconfig_create(context).and_then(|()| mount::fsmount(context, 0))?;
+    fs::close(context);
+    fs::mkdirat(mask, c"directory", 0o555)?;
+    fs::close(fs::openat(
+        mask,
+        c"file",
+        libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY,
+        0o444,
+    )?);
+    let attributes = libc::MOUNT_ATTR_RDONLY
+        | libc::MOUNT_ATTR_NOSUID
+        | libc::MOUNT_ATTR_NODEV
+        | libc::MOUNT_ATTR_NOEXEC;
+    mount::mount_setattr(
+        mask,
+        Reach::One,
+        Attributes {
+            set: attributes,
+            ..Attributes::default()
+        },
+    )?;
+    let place = fs::openat(AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    mount::move_mount(mask, place)?;
+    fs::close(place);
+    init.fill(Slot::MASK, mask);
+    Ok(())
+}
+
+/// Covers a path by an empty file or directory. A path that is not there needs no cover.
+pub fn mask_path(init: &Init<'_>, path: &CStr) -> Result<()> {
+    let target = match resolve::open(init.slot(Slot::ROOT), path, Walk::Links) {
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        target => target?,
+    };
+    let is_directory = fs::fstat(target)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let name = if is_directory { c"directory" } else { c"file" };
+    let cover = mount::clone_tree_nofollow(init.slot(Slot::MASK), name, Reach::One)?;
+    let covered = mount::move_mount(cover, target);
+    fs::close(cover);
+    fs::close(target);
+    covered
+}
+
+/// Binds a path onto itself, read-only with all below it. One that is not there needs nothing.
+pub fn readonly_path(init: &Init<'_>, path: &CStr) -> Result<()> {
+    let target = match resolve::open(init.slot(Slot::ROOT), path, Walk::Links) {
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        target => target?,
+    };
+    let tree = mount::clone_tree(target, c"", Reach::Tree)?;
+    let readonly = Attributes {
+        set: libc::MOUNT_ATTR_RDONLY,
+        ..Attributes::default()
+    };
+    let bound = mount::mount_setattr(tree, Reach::Tree, readonly)
+        .and_then(|()| mount::move_mount(tree, target));
+    fs::close(tree);
+    fs::close(target);
+    bound
+}
+
+/// The root and the working directory become the container's; the host's root lies on top of it
+/// until it is detached.
+pub fn pivot_root(init: &mut Init<'_>) -> Result<()> {
+    let old = fs::openat(AT_FDCWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    init.fill(Slot::OLD_ROOT, old);
+    fs::fchdir(init.slot(Slot::ROOT))?;
+    mount::pivot_to_working_directory()
+}
+
+/// For a root that is an initramfs, which cannot be pivoted.
+pub fn change_root(init: &Init<'_>) -> Result<()> {
+    fs::fchdir(init.slot(Slot::ROOT))?;
+    mount::move_working_directory_to_root()?;
+    fs::chroot(c".")?;
+    fs::chdir(c"/")
+}
+
+/// The host's mounts leave this namespace.
+pub fn detach_old_root(init: &mut Init<'_>) -> Result<()> {
+    fs::fchdir(init.slot(Slot::OLD_ROOT))?;
+    // Detaching must not travel to the host's peers.
+    set_propagation_here(Propagation::Private)?;
+    mount::detach(c".")?;
+    fs::chdir(c"/")?;
+    for slot in [Slot::OLD_ROOT, Slot::MASK] {
+        init.empty(slot);
+    }
+    Ok(())
+}
+
+fn set_propagation_here(propagation: Propagation) -> Result<()> {
+    let attributes = Attributes {
+        propagation: propagation.flag(),
+        ..Attributes::default()
+    };
+    mount::mount_setattr_path(c".", Reach::Tree, attributes)
+}
+
+/// Changes the mount of the container's root.
+pub fn set_root_attributes(init: &Init<'_>, attributes: Attributes) -> Result<()> {
+    mount::mount_setattr(init.slot(Slot::ROOT), Reach::One, attributes)
+}
+
+/// Writes a file of the private procfs, without crossing into anything else.
+pub fn write_sysctl(init: &Init<'_>, path: &CStr, value: &CStr) -> Result<()> {
+    let how = fs::resolve::BENEATH | fs::resolve::NO_SYMLINKS | fs::resolve::NO_XDEV;
+    let file = resolve::open_how(init.slot(Slot::PROC), path, libc::O_WRONLY, how)?;
+    let written = fs::write(file, value.to_bytes());
+    fs::close(file);
+    written
+}
