@@ -114,7 +114,7 @@ fn numbers_are_those_of_libseccomp() {
 fn dockers_default_profile_decides_as_under_libseccomp() {
     let Some(library) = library() else { return };
     let mut profile: Seccomp =
-        serde_json::from_str(include_str!("fixtures/seccomp-docker.json")).unwrap();
+        serde_json::from_str(include_str!("../src/seccomp/docker.json")).unwrap();
     for rule in &mut profile.syscalls {
         rule.names.retain(|name| library.knows(name));
     }

@@ -46,7 +46,7 @@ pub(super) struct CreateFlags {
     /// Let the program inherit this many descriptors from 3 on
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
-    /// Keep writes out of the root filesystem: "temporary", or a directory that collects them
+    /// Keep writes out of the root filesystem: "tmpfs", or a directory that collects them
     #[arg(long, value_name = "WHERE")]
     overlay: Option<String>,
     /// Stack a read-only directory over the root filesystem (repeatable, lowest first)
@@ -97,7 +97,7 @@ impl CreateFlags {
 /// `--overlay`.
 pub(super) fn overlay(place: &str) -> Result<Overlay> {
     match place {
-        "temporary" => Ok(Overlay::Temporary),
+        "tmpfs" => Ok(Overlay::Temporary),
         directory => absolute(directory.as_ref()).map(Overlay::Directory),
     }
 }

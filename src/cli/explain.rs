@@ -1,9 +1,11 @@
 //! `explain`: the plan of a container, without making it.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::create::CreateFlags;
-use super::{Call, Subcommand, Words, print};
+use super::{Call, Subcommand, Words, absolute, print};
 use crate::engine::{self, ExplainFormat, ExplainRequest};
 use crate::error::Result;
 
@@ -15,9 +17,12 @@ pub(super) struct Explain {
     /// How to print the plan
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
     format: ExplainFormat,
-    /// The id the container would have [default: explained]
-    #[arg(value_name = "ID")]
-    id: Option<String>,
+    /// The same as --format json
+    #[arg(long)]
+    json: bool,
+    /// The bundle; the same as --bundle
+    #[arg(value_name = "BUNDLE")]
+    directory: Option<PathBuf>,
 }
 
 impl Subcommand for Explain {
@@ -27,11 +32,17 @@ impl Subcommand for Explain {
     const WORDS: Words = Words::Between(0, 1);
 
     fn run(self, call: &Call) -> Result<u8> {
-        let id = self.id.as_deref().unwrap_or("explained");
-        let create = self.flags.request(id, call)?;
+        let mut create = self.flags.request("explained", call)?;
+        if let Some(directory) = self.directory {
+            create.bundle = absolute(&directory)?;
+        }
         print(&engine::explain(&ExplainRequest {
             create,
-            format: self.format,
+            format: if self.json {
+                ExplainFormat::Json
+            } else {
+                self.format
+            },
         })?)?;
         Ok(0)
     }

@@ -31,6 +31,7 @@ mod kill;
 mod list;
 mod run;
 mod shell;
+mod size;
 mod start;
 mod state;
 mod stop;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::create::overlay;
-use super::{Call, FlagsEnd, Subcommand, Words, absolute};
-use crate::engine::{self, ShellRequest};
+use super::{Call, FlagsEnd, Subcommand, Words, absolute, size, user};
+use crate::engine::{self, Network, ShellRequest, UserNamespace};
 use crate::error::Result;
 
 /// Flags and words.
@@ -18,15 +18,42 @@ pub(super) struct Shell {
     /// Stack a read-only directory over the root filesystem (repeatable, lowest first)
     #[arg(long = "layer", value_name = "DIR")]
     layers: Vec<PathBuf>,
-    /// Where writes go: "temporary", or a directory that collects them
-    #[arg(long, value_name = "WHERE", default_value = "temporary")]
+    /// Where writes go: "tmpfs", or a directory that collects them
+    #[arg(long, value_name = "WHERE", default_value = "tmpfs")]
     overlay: String,
-    /// Mount a named volume (repeatable)
-    #[arg(long = "volume", value_name = "NAME:DESTINATION[:OPTIONS]")]
+    /// Mount a named volume or a path (repeatable)
+    #[arg(long = "volume", value_name = "NAME_OR_PATH:DEST[:ro]")]
     volumes: Vec<String>,
     /// Set an environment variable (repeatable)
     #[arg(short, long, value_name = "NAME=VALUE")]
     env: Vec<String>,
+    /// Limit memory
+    #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true)]
+    memory: Option<String>,
+    /// Limit processor time, in processors
+    #[arg(long, value_name = "NUMBER")]
+    cpus: Option<String>,
+    /// Limit the number of processes
+    #[arg(long = "pids", value_name = "NUMBER", allow_hyphen_values = true)]
+    pids: Option<i64>,
+    /// Network: one of its own with nothing but loopback, or the host's
+    #[arg(long, value_name = "KIND", value_enum, default_value = "none")]
+    net: Network,
+    /// Make the root filesystem read-only
+    #[arg(long)]
+    read_only: bool,
+    /// Run as this user
+    #[arg(short, long, value_name = "UID[:GID]")]
+    user: Option<String>,
+    /// User namespace: the host's, or one whose root is nobody on the host
+    #[arg(long, value_name = "KIND", value_enum, default_value = "host")]
+    userns: UserNamespace,
+    /// Hostname
+    #[arg(long, value_name = "NAME", default_value = "corten")]
+    hostname: String,
+    /// Working directory
+    #[arg(short, long, value_name = "DIR", default_value = "/")]
+    workdir: String,
     /// The program and its arguments [default: a shell]
     #[arg(value_name = "PROGRAM", trailing_var_arg = true)]
     args: Vec<String>,
@@ -53,6 +80,18 @@ impl Subcommand for Shell {
             volumes: self.volumes,
             env: self.env,
             args: self.args,
+            memory: self
+                .memory
+                .map(|text| size::bytes("--memory", &text))
+                .transpose()?,
+            cpu_quota: self.cpus.map(|text| size::cpu_quota(&text)).transpose()?,
+            pids: self.pids,
+            network: self.net,
+            user_namespace: self.userns,
+            root_is_readonly: self.read_only,
+            user: self.user.map(|text| user::parse(&text)).transpose()?,
+            hostname: self.hostname,
+            cwd: self.workdir,
             cgroup_driver: call.globals.cgroup_driver(),
             rootless: call.globals.rootless()?,
             log: call.log.clone(),

@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use super::{Call, Subcommand, Words};
+use super::{Call, Subcommand, Words, print};
 use crate::error::{Code, Failure, Result};
+use crate::volumes;
 
 /// Words.
 #[derive(Debug, Args)]
@@ -22,20 +23,42 @@ impl Subcommand for Volume {
     const WORDS: Words = Words::Between(1, 2);
 
     fn run(self, call: &Call) -> Result<u8> {
-        let _data = call.globals.data()?;
+        let data = call.globals.data()?;
         match (self.action.as_str(), self.name.as_deref()) {
-            ("create" | "inspect" | "remove", Some(_)) | ("list", None) => {
-                Err(Failure::new(Code::System, "not built yet"))
+            ("create", Some(name)) => {
+                volumes::create(&data, name)?;
+                print(&format!("{name}\n"))?;
             }
-            ("create" | "inspect" | "remove", None) => Err(Failure::new(
-                Code::Usage,
-                format!("volume {} needs a name", self.action),
-            )),
-            ("list", Some(_)) => Err(Failure::new(Code::Usage, "volume list takes no name")),
-            (other, _) => Err(Failure::new(
-                Code::Usage,
-                format!("no such action of volume: {other:?}"),
-            )),
+            ("inspect", Some(name)) => print(&json(&volumes::inspect(&data, name)?)?)?,
+            ("remove", Some(name)) => {
+                volumes::remove(&data, name)?;
+                print(&format!("{name}\n"))?;
+            }
+            ("list", None) => {
+                for volume in volumes::list(&data)? {
+                    print(&format!("{}\n", volume.name))?;
+                }
+            }
+            ("create" | "inspect" | "remove", None) => {
+                let text = format!("volume {} needs a name", self.action);
+                return Err(Failure::new(Code::Usage, text));
+            }
+            ("list", Some(_)) => {
+                return Err(Failure::new(Code::Usage, "volume list takes no name"));
+            }
+            (other, _) => {
+                let text = format!("no such action of volume: {other:?}");
+                return Err(Failure::new(Code::Usage, text));
+            }
         }
+        Ok(0)
     }
+}
+
+fn json(volume: &volumes::Volume) -> Result<String> {
+    serde_json::to_string_pretty(volume)
+        .map(|text| text + "\n")
+        .map_err(|error| {
+            Failure::new(Code::System, "cannot show the volume").because(error.to_string())
+        })
 }

@@ -62,9 +62,9 @@ pub fn decide_loaded(
     stay: Stay,
 ) -> Result<Decision> {
     let spec = &loaded.spec;
-    require_root(spec, create)?;
     let host = Host::probe(spec)?;
     let request = request(create, spec, start, stay)?;
+    require_root(spec, &request)?;
     let linux = spec.linux.as_ref();
     let cgroups_path = linux.and_then(|linux| linux.cgroups_path.as_deref());
     let cgroup =
@@ -81,7 +81,7 @@ pub fn decide_loaded(
 }
 
 /// All that is wrong, in one failure: the first one's field, and the others in its words.
-fn together(failures: Vec<Failure>) -> Failure {
+pub fn together(failures: Vec<Failure>) -> Failure {
     let mut failures = failures.into_iter();
     let Some(mut first) = failures.next() else {
         return Failure::new(Code::Config, "config.json is wrong");
@@ -92,9 +92,13 @@ fn together(failures: Vec<Failure>) -> Failure {
     first
 }
 
-fn require_root(spec: &Spec, create: &CreateRequest) -> Result<()> {
-    let path = rootfs::plan::root_path(spec, &create.bundle);
+fn require_root(spec: &Spec, request: &Request) -> Result<()> {
+    let path = rootfs::plan::root_path(spec, &request.bundle);
     let field = || Field::new("root.path");
+    if path == std::path::Path::new("/") && request.overlay.is_none() {
+        let text = "is the root filesystem of the host itself";
+        return Err(Failure::config(field(), text).hint("--overlay keeps writes off it"));
+    }
     let data = std::fs::metadata(&path)
         .act(|| format!("cannot use {} as root filesystem", path.display()));
     let data = data.map_err(|failure| Failure {
@@ -112,7 +116,7 @@ fn require_root(spec: &Spec, create: &CreateRequest) -> Result<()> {
 }
 
 /// `--volume`: a name or a path, a destination, and perhaps `ro`.
-fn add_volumes(spec: &mut Spec, volumes: &[String]) -> Result<()> {
+pub fn add_volumes(spec: &mut Spec, volumes: &[String]) -> Result<()> {
     for volume in volumes {
         let wrong = |text: &str| {
             Failure::new(Code::Usage, format!("{volume:?} {text}")).at(Field::new("--volume"))

@@ -213,6 +213,24 @@ pub enum ExplainFormat {
     Json,
 }
 
+/// The network of a shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Network {
+    /// One of its own, with loopback alone.
+    None,
+    /// The host's.
+    Host,
+}
+
+/// The users of a shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum UserNamespace {
+    /// The host's.
+    Host,
+    /// A namespace whose ids are nobody's on the host.
+    Remap,
+}
+
 /// `shell`: a throw-away container over a directory of this host.
 #[derive(Debug)]
 pub struct ShellRequest {
@@ -232,6 +250,24 @@ pub struct ShellRequest {
     pub env: Vec<String>,
     /// The program; empty for a shell.
     pub args: Vec<String>,
+    /// Bytes, -1 for no limit.
+    pub memory: Option<i64>,
+    /// Microseconds in a period of 100 milliseconds.
+    pub cpu_quota: Option<i64>,
+    /// How many processes; -1 for no limit.
+    pub pids: Option<i64>,
+    /// Whose network.
+    pub network: Network,
+    /// Whose users.
+    pub user_namespace: UserNamespace,
+    /// The root filesystem is read-only.
+    pub root_is_readonly: bool,
+    /// uid, and gid if given.
+    pub user: Option<(u32, Option<u32>)>,
+    /// Its name.
+    pub hostname: String,
+    /// Working directory.
+    pub cwd: String,
     /// As in [`CreateRequest::cgroup_driver`].
     pub cgroup_driver: CgroupDriver,
     /// As in [`CreateRequest::rootless`].

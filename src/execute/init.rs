@@ -175,6 +175,7 @@ impl Init<'_> {
             InitOp::EnterTimeNamespace => namespaces::run::enter_time_namespace(),
             InitOp::SetExecLabel { file, label } => write_file(file, label.to_bytes()),
             InitOp::JoinSessionKeyring { name } => crate::process::run::join_session_keyring(name),
+            InitOp::RaiseLoopback => crate::sys::network::raise_loopback(),
             InitOp::SetHostname(name) => namespace::sethostname(name),
             InitOp::SetDomainname(name) => namespace::setdomainname(name),
             InitOp::AwaitStart => self.await_start(),

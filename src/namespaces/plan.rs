@@ -148,6 +148,9 @@ pub fn enter(
     if namespaces.is_new(NamespaceType::Time) {
         enter_time(planner, linux)?;
     }
+    if namespaces.is_new(NamespaceType::Network) {
+        planner.init(InitOp::RaiseLoopback, Field::new("linux.namespaces"));
+    }
     name(planner, spec)
 }
 

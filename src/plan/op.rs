@@ -256,6 +256,8 @@ pub enum InitOp {
     SetExecLabel { file: CString, label: CString },
     /// keyctl(KEYCTL_JOIN_SESSION_KEYRING).
     JoinSessionKeyring { name: CString },
+    /// SIOCSIFFLAGS: a new network namespace has a loopback interface that is down.
+    RaiseLoopback,
     /// sethostname(2).
     SetHostname(CString),
     /// setdomainname(2).
@@ -459,9 +461,18 @@ impl Propagation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlay {
     /// Lower layers, uppermost first.
-    pub layers: Vec<CString>,
+    pub layers: Vec<Layer>,
     /// Where writes go.
     pub upper: Upper,
+}
+
+/// A lower layer of an overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// On the host.
+    pub path: CString,
+    /// A detached copy of it with mapped ids, where the container has a user namespace.
+    pub mapped: Option<Slot>,
 }
 
 /// Where the writes of an overlay go.
@@ -705,6 +716,7 @@ impl fmt::Display for InitOp {
             Self::JoinSessionKeyring { name } => {
                 write!(f, "join the session keyring {}", text(name))
             }
+            Self::RaiseLoopback => f.write_str("bring the loopback interface up"),
             Self::SetHostname(name) => write!(f, "set the hostname {}", text(name)),
             Self::SetDomainname(name) => write!(f, "set the domain name {}", text(name)),
             Self::SetHostPropagation(propagation) => {
@@ -718,7 +730,11 @@ impl fmt::Display for InitOp {
             }
             Self::OpenRoot => f.write_str("open the root of the mount namespace"),
             Self::MountOverlayRoot { overlay, target } => {
-                let layers: Vec<_> = overlay.layers.iter().map(|layer| text(layer)).collect();
+                let layers: Vec<_> = overlay
+                    .layers
+                    .iter()
+                    .map(|layer| text(&layer.path))
+                    .collect();
                 write!(
                     f,
                     "mount an overlay of {} on {}",

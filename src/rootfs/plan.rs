@@ -12,8 +12,8 @@ use crate::host::Host;
 use crate::namespaces::plan::{Namespaces, id_maps};
 use crate::plan::compile::{Pivot, Request};
 use crate::plan::op::{
-    Filesystem, Follow, IdMaps, IdRange, InitOp, MountPoint, Overlay, Propagation, RuntimeOp, Slot,
-    Upper,
+    Filesystem, Follow, IdMaps, IdRange, InitOp, Layer, MountPoint, Overlay, Propagation,
+    RuntimeOp, Slot, Upper,
 };
 use crate::plan::{Planner, c_string};
 use crate::sys::mount::{Attributes, Reach};
@@ -195,6 +195,10 @@ fn root(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
         layers.push(c_string(layer.as_os_str().as_encoded_bytes(), flag)?);
     }
     layers.push(root);
+    let layers = layers
+        .into_iter()
+        .map(|path| layer(planner, room, path, flag()))
+        .collect();
     let upper = match &overlay.upper {
         None => Upper::Tmpfs,
         Some(path) => Upper::Directory(c_string(path.as_os_str().as_encoded_bytes(), flag)?),
@@ -223,6 +227,41 @@ fn root(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
         flag(),
     );
     Ok(())
+}
+
+/// In a user namespace the files of a layer belong to ids that it does not have, unless they are mapped.
+fn layer(planner: &mut Planner, room: &Room<'_>, path: CString, field: Field) -> Layer {
+    if !room.host.privileged || !room.in_new_user_namespace() {
+        return Layer { path, mapped: None };
+    }
+    let (mount, namespace) = (planner.slot(), planner.slot());
+    let source = path.clone();
+    planner.prepare(
+        RuntimeOp::CloneTree {
+            source,
+            reach: Reach::One,
+            mount,
+            follow: Follow::Links,
+        },
+        field.clone(),
+    );
+    let maps = id_maps(&room.linux.uid_mappings, &room.linux.gid_mappings);
+    planner.prepare(
+        RuntimeOp::MakeUserNamespace { maps, namespace },
+        field.clone(),
+    );
+    planner.prepare(
+        RuntimeOp::MapIds {
+            mount,
+            reach: Reach::One,
+            namespace,
+        },
+        field,
+    );
+    Layer {
+        path,
+        mapped: Some(mount),
+    }
 }
 
 /// `/a/./b/../c` as `/a/c`, by the text alone.

@@ -7,7 +7,7 @@ use super::resolve::{self, Make, Walk};
 use crate::config::DeviceType;
 use crate::execute::init::Init;
 use crate::plan::Slot;
-use crate::plan::op::{Filesystem, Follow, MountPoint, Node, Overlay, Propagation, Upper};
+use crate::plan::op::{Filesystem, Follow, Layer, MountPoint, Node, Overlay, Propagation, Upper};
 use crate::sys::fs::{self, AT_FDCWD};
 use crate::sys::mount::{self, Attributes, Reach};
 use crate::sys::{Errno, Result};
@@ -307,7 +307,7 @@ pub fn mount_overlay_root(init: &mut Init<'_>, overlay: &Overlay, target: &CStr)
     options.push(b"lowerdir=")?;
     let mut first = -1;
     for (index, layer) in overlay.layers.iter().enumerate() {
-        let fd = fs::openat(AT_FDCWD, layer, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        let fd = open_layer(init, layer, target)?;
         if index == 0 {
             first = fd;
         } else {
@@ -330,6 +330,20 @@ pub fn mount_overlay_root(init: &mut Init<'_>, overlay: &Overlay, target: &CStr)
     let root = fs::openat(AT_FDCWD, target, libc::O_PATH | libc::O_DIRECTORY, 0)?;
     init.fill(Slot::ROOT, root);
     Ok(())
+}
+
+/// A layer with mapped ids came as a detached mount; overlayfs takes only attached ones (before Linux
+/// 6.15), so it is attached where the overlay is going to hide it.
+fn open_layer(init: &Init<'_>, layer: &Layer, target: &CStr) -> Result<RawFd> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let Some(slot) = layer.mapped else {
+        return fs::openat(AT_FDCWD, &layer.path, flags, 0);
+    };
+    let place = fs::openat(AT_FDCWD, target, flags, 0)?;
+    let attached = mount::move_mount(init.slot(slot), place);
+    fs::close(place);
+    attached?;
+    Ok(init.slot(slot))
 }
 
 /// The directory with `upper` and `work`: the one given, or a tmpfs attached below the overlay-to-be.

@@ -114,7 +114,7 @@ impl Container {
             Failure::new(Code::Exists, "container with given ID already exists")
                 .because(id.as_str())
         };
-        match mkdirat(&parent, id.as_str(), Mode::S_IRWXU) {
+        match mkdirat(&parent, id.as_str(), Mode::from_bits_truncate(0o711)) {
             Ok(()) | Err(NixErrno::EEXIST) => {}
             Err(errno) => {
                 return Err(Failure::system(

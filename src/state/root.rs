@@ -95,14 +95,15 @@ impl Root {
         self.origin
     }
 
-    /// Makes the directory, 0700, if it is missing; what is there keeps its mode.
+    /// Makes the directory if it is missing; what is there keeps its mode. Others may walk through,
+    /// because root of a user namespace is one of them and mounts below it; the files are private.
     pub fn make(&self) -> Result<()> {
         if self.path.is_dir() {
             return Ok(());
         }
         std::fs::DirBuilder::new()
             .recursive(true)
-            .mode(0o700)
+            .mode(0o711)
             .create(&self.path)
             .act(|| format!("cannot make the root directory {}", self.path.display()))?;
         if self.origin == Origin::UserRuntime {

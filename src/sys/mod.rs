@@ -11,6 +11,7 @@ mod errno;
 pub mod fs;
 pub mod mount;
 pub mod namespace;
+pub mod network;
 mod pidfd;
 pub mod poll;
 pub mod process;

@@ -177,10 +177,6 @@ fn root(spec: &Spec, findings: &mut Findings) {
     let (field, text) = match &spec.root {
         None => (Field::new("root"), "required on Linux, and missing"),
         Some(root) if root.path.is_empty() => (Field::new("root.path"), "required, and empty"),
-        Some(root) if depth(&root.path) == Some(0) && root.path.starts_with('/') => (
-            Field::new("root.path"),
-            "is the root filesystem of the host itself",
-        ),
         Some(_) => return,
     };
     findings.add(Failure {
