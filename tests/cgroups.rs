@@ -388,12 +388,16 @@ fn device_rules_bind_processes_in_the_cgroup() {
         );
         assert!(succeeds("exec 2>/dev/null; : < /dev/kmsg"));
         assert!(!succeeds(write_kmsg));
-        assert_eq!(
+        let programs = || {
             sys::bpf::device_programs(created.dir.as_fd())
                 .unwrap()
-                .len(),
-            1
-        );
+                .len()
+        };
+        assert_eq!(programs(), 1);
+        // The next container there starts afresh.
+        remove::wait_empty(created.dir.as_fd(), soon()).unwrap();
+        bench.create("/box");
+        assert_eq!(programs(), 0);
     });
 }
 

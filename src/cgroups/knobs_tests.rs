@@ -1,3 +1,4 @@
+use super::super::texts::{cost_weight, weight_of_shares};
 use super::*;
 
 /// `linux.resources` as JSON, and what is written: `file=value`.

@@ -34,6 +34,7 @@ pub mod plan;
 pub mod remove;
 pub mod run;
 pub mod stats;
+mod texts;
 pub mod walk;
 
 pub use devices::DeviceProgram;

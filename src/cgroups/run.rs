@@ -97,6 +97,7 @@ fn make(
         .map_err(|failure| failure.at(PATH_FIELD))?;
     if made.last() != Some(path) {
         check_reusable(dir.as_fd(), path)?;
+        forget_devices(dir.as_fd())?;
     }
     Ok(dir)
 }
@@ -238,6 +239,22 @@ fn check_reusable(dir: BorrowedFd<'_>, path: &CgroupPath) -> Result<()> {
     }
     if !read(dir, c"cgroup.subtree_control")?.trim().is_empty() {
         return refuse("container's cgroup controls children, so processes cannot enter it");
+    }
+    Ok(())
+}
+
+/// A device program that an earlier container left would restrict this one too.
+fn forget_devices(dir: BorrowedFd<'_>) -> Result<()> {
+    let programs = match bpf::device_programs(dir) {
+        Ok(programs) => programs,
+        // Then the earlier one could not attach any; if someone else did, it only denies more.
+        Err(Errno(libc::EPERM)) => return Ok(()),
+        Err(errno) => return Err(Failure::system("cannot list device programs", errno).at(DEVICES)),
+    };
+    for program in programs {
+        bpf::detach_device_program(dir, program.as_fd())
+            .act(|| "cannot detach an earlier device program")
+            .map_err(|failure| failure.at(DEVICES))?;
     }
     Ok(())
 }
