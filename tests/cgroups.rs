@@ -64,6 +64,17 @@ impl Bench {
         run::create(self.mount.as_fd(), &self.path(below), &[]).unwrap()
     }
 
+    fn open_or_create(&self, plan: &cgroups::CgroupPlan) -> OwnedFd {
+        match run::open(self.mount.as_fd(), &plan.path).unwrap() {
+            Some(dir) => dir,
+            None => {
+                run::create(self.mount.as_fd(), &plan.path, &plan.enable)
+                    .unwrap()
+                    .dir
+            }
+        }
+    }
+
     fn exists(&self, below: &str) -> bool {
         run::open(self.mount.as_fd(), &self.path(below))
             .unwrap()
@@ -194,7 +205,7 @@ fn a_used_cgroup_is_refused() {
                 .to_string()
         };
         let created = bench.create("/used");
-        let inmate = Inmate::new(&created.dir, "sleep 1000");
+        let inmate = Inmate::new(&created.dir, "exec sleep 1000");
         assert!(refused("/used").contains("container's cgroup is not empty"));
         assert!(
             refused("").contains("container's cgroup is not empty"),
@@ -213,7 +224,7 @@ fn kill_reaches_nested_and_frozen_processes() {
     with_cgroup2("kill_reaches_nested_and_frozen_processes", |bench| {
         let outer = bench.create("/box");
         let inner = bench.create("/box/in/ner");
-        let first = Inmate::new(&outer.dir, "sleep 1000");
+        let first = Inmate::new(&outer.dir, "exec sleep 1000");
         let second = Inmate::new(&inner.dir, "sleep 1000 & sleep 1000");
         let listed = walk::processes(outer.dir.as_fd()).unwrap();
         assert!(
@@ -318,12 +329,8 @@ fn limits_arrive_in_their_files() {
             ),
         ];
         for (json, file, expected) in cases {
-            let plan = match bench.resources(json) {
-                Ok(plan) => plan,
-                Err(failure) => {
-                    println!("skipped: {failure}");
-                    continue;
-                }
+            let Some(plan) = planned(bench, json) else {
+                continue;
             };
             let created = run::create(bench.mount.as_fd(), &plan.path, &plan.enable).unwrap();
             for write in &plan.writes {
@@ -462,13 +469,174 @@ fn statistics_need_no_controller() {
         assert!(read.cpu.usage.total > 0, "{read:?}");
         let kills = stats::oom_kills(created.dir.as_fd()).unwrap();
         assert_eq!(kills.unwrap_or(0), 0);
-        if kills.is_none() {
-            println!("skipped: no memory controller to count with");
-        }
         let huge = run::create(bench.mount.as_fd(), &bench.path("/huge"), &[]).unwrap();
         assert!(
             stats::read(huge.dir.as_fd()).unwrap().hugetlb.is_empty(),
             "not enabled there"
         );
     });
+}
+
+/// A plan, or a word why this host has none.
+fn planned(bench: &Bench, json: &str) -> Option<cgroups::CgroupPlan> {
+    match bench.resources(json) {
+        Ok(plan) => Some(plan),
+        Err(failure) => {
+            println!("skipped: {failure}");
+            None
+        }
+    }
+}
+
+#[test]
+fn quota_and_burst_change_in_any_direction() {
+    with_cgroup2("quota_and_burst_change_in_any_direction", |bench| {
+        let steps = [
+            (50_000, 40_000),
+            (20_000, 10_000),
+            (90_000, 90_000),
+            (1_000, 0),
+        ];
+        for (quota, burst) in steps {
+            let json = format!(r#"{{"cpu":{{"quota":{quota},"burst":{burst}}}}}"#);
+            let Some(plan) = planned(bench, &json) else {
+                return;
+            };
+            let dir = bench.open_or_create(&plan);
+            for write in &plan.writes {
+                run::write(dir.as_fd(), write).unwrap();
+            }
+            let read = |file| sys::cgroup::read_file(dir.as_fd(), file).unwrap();
+            assert_eq!(read(c"cpu.max"), format!("{quota} 100000\n"));
+            assert_eq!(read(c"cpu.max.burst"), format!("{burst}\n"));
+        }
+    });
+}
+
+#[test]
+fn weights_and_throttles_reach_the_scheduler_there_is() {
+    with_cgroup2(
+        "weights_and_throttles_reach_the_scheduler_there_is",
+        |bench| {
+            let Ok(disk) = std::fs::read_to_string("/sys/block/vda/dev") else {
+                return println!("skipped: no /dev/vda to throttle");
+            };
+            let (major, minor) = disk.trim().split_once(':').unwrap();
+            let device = format!(r#""major":{major},"minor":{minor}"#);
+            let json = format!(
+                r#"{{"blockIO":{{"throttleReadBpsDevice":[{{{device},"rate":1048576}}],
+                "throttleWriteIOPSDevice":[{{{device},"rate":100}}]}}}}"#
+            );
+            let Some(plan) = planned(bench, &json) else {
+                return;
+            };
+            let dir = bench.open_or_create(&plan);
+            for write in &plan.writes {
+                run::write(dir.as_fd(), write).unwrap();
+            }
+            let max = sys::cgroup::read_file(dir.as_fd(), c"io.max").unwrap();
+            assert_eq!(
+                max.trim(),
+                format!("{major}:{minor} rbps=1048576 wbps=max riops=max wiops=100")
+            );
+            for write in planned(bench, r#"{"blockIO":{"weight":500}}"#)
+                .unwrap()
+                .writes
+            {
+                match run::write(dir.as_fd(), &write) {
+                    Ok(()) => {}
+                    Err(failure) => println!("skipped: neither BFQ nor io.cost: {failure}"),
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn a_parent_with_processes_cannot_hand_down_and_says_so() {
+    with_cgroup2(
+        "a_parent_with_processes_cannot_hand_down_and_says_so",
+        |bench| {
+            let Some(plan) = planned(bench, r#"{"memory":{"limit":33554432}}"#) else {
+                return;
+            };
+            let parent = bench.create("");
+            let inmate = Inmate::new(&parent.dir, "exec sleep 1000");
+            let failure = run::create(bench.mount.as_fd(), &plan.path, &plan.enable).unwrap_err();
+            let text = failure.to_string();
+            assert!(
+                text.starts_with("linux.cgroupsPath: cannot enable the memory controller"),
+                "{text}"
+            );
+            assert!(
+                text.contains("a cgroup with processes cannot control its children"),
+                "{text}"
+            );
+            // What nobody asked for must not turn the parent into a threaded domain.
+            let unasked = plan.enable.iter().cloned();
+            let unasked = unasked.map(|wanted| cgroups::Enable {
+                asked_by: None,
+                ..wanted
+            });
+            let unasked: Vec<cgroups::Enable> = unasked.collect();
+            run::create(bench.mount.as_fd(), &plan.path, &unasked).unwrap();
+            let kind = sys::cgroup::read_file(parent.dir.as_fd(), c"cgroup.type").unwrap();
+            assert_eq!(kind.trim(), "domain");
+            drop(inmate);
+            remove::wait_empty(parent.dir.as_fd(), soon()).unwrap();
+            let created = run::create(bench.mount.as_fd(), &plan.path, &plan.enable).unwrap();
+            drop(created);
+            // And now the parent is no place for processes.
+            let failure = run::create(bench.mount.as_fd(), &bench.path(""), &[]).unwrap_err();
+            assert!(
+                failure.to_string().contains("controls children"),
+                "{failure}"
+            );
+        },
+    );
+}
+
+#[test]
+fn memory_kills_are_counted_and_limits_below_usage_refused() {
+    with_cgroup2(
+        "memory_kills_are_counted_and_limits_below_usage_refused",
+        |bench| {
+            let json = r#"{"memory":{"limit":8388608,"swap":8388608,"checkBeforeUpdate":true}}"#;
+            let Some(plan) = planned(bench, json) else {
+                return;
+            };
+            let dir = bench.open_or_create(&plan);
+            for write in &plan.writes {
+                run::write(dir.as_fd(), write).unwrap();
+            }
+            // A shell variable of 64 MiB.
+            let eat = "x=$(head -c 67108864 /dev/zero | tr '\\0' x)";
+            let mut inmate = Inmate::new(&dir, eat);
+            assert!(!inmate.0.wait().unwrap().success());
+            remove::wait_empty(dir.as_fd(), soon()).unwrap();
+            assert!(stats::oom_kills(dir.as_fd()).unwrap().unwrap() > 0);
+            let _inmate = Inmate::new(&dir, "exec sleep 1000");
+            for limit in &plan.usage {
+                run::check_usage(dir.as_fd(), limit).unwrap();
+            }
+            let limit = cgroups::UsageLimit {
+                limit: 1,
+                ..plan.usage[0].clone()
+            };
+            let text = run::check_usage(dir.as_fd(), &limit)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                text.starts_with(
+                    "linux.resources.memory.limit: a limit of 1 is not above the usage"
+                ),
+                "{text}"
+            );
+            let read = stats::read(dir.as_fd()).unwrap();
+            assert_eq!(read.memory.usage.limit, 8_388_608);
+            assert_eq!(read.memory.swap.limit, 8_388_608);
+            assert!(read.memory.usage.usage > 0 && read.memory.raw.contains_key("anon"));
+            assert!(read.pids.current >= 1);
+        },
+    );
 }

@@ -1,8 +1,9 @@
 //! One table: the property of `linux.resources`, the controller, the file, what is written to it.
 //!
 //! The specification speaks cgroup v1. Where v2 has the same knob under another name or scale, the
-//! row's function in [`super::texts`] converts, and its comment says by which rule. Zero means "not set" for
-//! most of v1's numbers, because engines send it so. The order of the table is the order of writing.
+//! row's function in `texts.rs` converts, and its comment says by which rule. Zero means "not
+//! set" for most of v1's numbers, because engines send it so. The order of the table is the order
+//! of writing.
 //!
 //! Values that v2 cannot express at all are refused in [`crate::config`], before they come here.
 

@@ -172,17 +172,33 @@ fn hand_down(dir: BorrowedFd<'_>, path: &str, enable: &[Enable]) -> Result<()> {
             );
         }
     }
-    let all: Vec<String> = offered
+    if offered.is_empty() {
+        return Ok(());
+    }
+    enable_children(dir, path, &offered)
+}
+
+/// All at once; the kernel enables all or none. Then one by one, to find the one that it refuses.
+///
+/// Not one by one in a cgroup that has processes (EBUSY): cpu, cpuset and pids would be accepted and
+/// turn it into a threaded domain, whose children take no processes of other domains any more.
+fn enable_children(dir: BorrowedFd<'_>, path: &str, offered: &[&Enable]) -> Result<()> {
+    let control =
+        |names: &str| cgroup::write_file(dir, c"cgroup.subtree_control", names.as_bytes());
+    let names: Vec<String> = offered
         .iter()
         .map(|wanted| format!("+{}", wanted.controller))
         .collect();
-    if cgroup::write_file(dir, c"cgroup.subtree_control", all.join(" ").as_bytes()).is_ok() {
-        return Ok(());
+    match control(&names.join(" ")) {
+        Ok(()) => return Ok(()),
+        Err(errno @ Errno(libc::EBUSY)) => {
+            let asked = offered.iter().find(|wanted| wanted.asked_by.is_some());
+            return asked.map_or(Ok(()), |wanted| Err(cannot_enable(path, wanted, errno)));
+        }
+        Err(_) => {}
     }
-    // All or nothing, says the kernel. Find out which one it is.
-    for wanted in offered {
-        let one = format!("+{}", wanted.controller);
-        match cgroup::write_file(dir, c"cgroup.subtree_control", one.as_bytes()) {
+    for (wanted, name) in offered.iter().zip(&names) {
+        match control(name) {
             Err(errno) if wanted.asked_by.is_some() => {
                 return Err(cannot_enable(path, wanted, errno));
             }
