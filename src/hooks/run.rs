@@ -96,7 +96,7 @@ pub fn run_hook(hook: &PreparedHook, place: &Place<'_>, state: &[u8]) -> Result<
 
 /// A sealed file in memory with the state of a container, to be a hook's standard input.
 ///
-/// Init's is made by the runtime: it may be filled after the clone, when the pid is known.
+/// Init's is made by the runtime before the clone and filled after it, when the pid is known.
 pub fn state_file(state: &[u8]) -> sys::Result<OwnedFd> {
     let file = descriptor::owned(descriptor::memfd(c"state")?);
     descriptor::write_all(file.as_raw_fd(), state)?;

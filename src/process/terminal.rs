@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::sys::poll::{Deadline, wait_readable};
 use crate::sys::pty::{self, WindowSize};
-use crate::sys::{self, Errno, descriptor, fs, fs::resolve, process, socket};
+use crate::sys::{self, Errno, decimal, descriptor, fs, fs::resolve, process, socket};
 
 /// How long the other side of a console socket may take to accept, and Init to send.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ pub fn open_terminal(root: RawFd) -> sys::Result<Terminal> {
 }
 
 fn open_devpts(root: RawFd) -> sys::Result<RawFd> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
     let devpts = fs::openat2(
         root,
         c"dev/pts",
@@ -133,19 +133,12 @@ pub fn send_master(socket: RawFd, terminal: Terminal) -> sys::Result<()> {
 /// `/dev/pts/N`, without an allocation.
 fn slave_name(number: u32, buffer: &mut [u8; 24]) -> &[u8] {
     const PREFIX: &[u8] = b"/dev/pts/";
-    let (mut at, mut rest) = (buffer.len(), number);
-    loop {
-        at -= 1;
-        buffer[at] = b"0123456789"[(rest % 10) as usize];
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    // 9 bytes of prefix and at most 10 digits: 19 of 24.
-    at -= PREFIX.len();
-    buffer[at..at + PREFIX.len()].copy_from_slice(PREFIX);
-    &buffer[at..]
+    let mut digits = [0; 10];
+    let digits = decimal(number, &mut digits);
+    let length = PREFIX.len() + digits.len();
+    buffer[..PREFIX.len()].copy_from_slice(PREFIX);
+    buffer[PREFIX.len()..length].copy_from_slice(digits);
+    &buffer[..length]
 }
 
 /// Init: a session of its own, with the slave as controlling terminal and standard streams. The
@@ -283,4 +276,239 @@ pub fn send_descriptor(flag: &'static str, socket: &OwnedFd, name: &[u8], fd: Ra
     socket::send_descriptor(socket.as_raw_fd(), name, fd)
         .act(|| "cannot send the descriptor")
         .map_err(|failure| failure.at(Field::new(flag)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::spawn::fork_for_test;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    fn directory(path: &CStr) -> OwnedFd {
+        descriptor::owned(
+            fs::openat(fs::AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0).unwrap(),
+        )
+    }
+
+    /// A directory that goes with the test.
+    struct Scene(std::path::PathBuf);
+
+    impl Scene {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("corten-terminal-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn open(&self) -> OwnedFd {
+            directory(&CString::new(self.0.to_str().unwrap()).unwrap())
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn error_of<T: std::fmt::Debug>(result: Result<T>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_name_is_made_without_an_allocation_from_any_number() {
+        let mut buffer = [0; 24];
+        for number in [0, 7, 10, 4095, u32::MAX] {
+            assert_eq!(
+                slave_name(number, &mut buffer),
+                format!("/dev/pts/{number}").as_bytes()
+            );
+        }
+    }
+
+    #[test]
+    fn the_master_travels_to_the_console_socket_and_the_program_has_the_slave() {
+        let (near, far) = own_console_socket().unwrap();
+        let child = fork_for_test(|| {
+            let root = directory(c"/");
+            let terminal = open_terminal(root.as_raw_fd()).unwrap();
+            resize(
+                terminal,
+                WindowSize {
+                    rows: 24,
+                    columns: 80,
+                },
+            )
+            .unwrap();
+            let socket = std::os::fd::IntoRawFd::into_raw_fd(far.try_clone().unwrap());
+            let expected = format!("/dev/pts/{}", pty::number(terminal.master).unwrap());
+            send_master(socket, terminal).unwrap();
+            attach(terminal).unwrap();
+            // /dev/tty opens for whoever has a controlling terminal, and means that one.
+            fs::openat(fs::AT_FDCWD, c"/dev/tty", libc::O_RDWR, 0).unwrap();
+            assert_eq!(
+                std::fs::read_link("/proc/self/fd/0")
+                    .unwrap()
+                    .to_str()
+                    .unwrap(),
+                expected
+            );
+            fs::write(1, b"written\n").unwrap();
+            let mut byte = [0; 1];
+            fs::read(0, &mut byte).unwrap();
+            i32::from(byte[0])
+        });
+        drop(far);
+        let master = receive_terminal(&near).unwrap();
+        let size = pty::window_size(master.as_raw_fd()).unwrap();
+        assert_eq!(
+            size,
+            WindowSize {
+                rows: 24,
+                columns: 80
+            }
+        );
+        let mut bytes = [0; 64];
+        wait_readable(master.as_raw_fd(), Deadline::after(PATIENCE)).unwrap();
+        let length = fs::read(master.as_raw_fd(), &mut bytes).unwrap();
+        assert_eq!(&bytes[..length], b"written\r\n");
+        fs::write(master.as_raw_fd(), b"*\n").unwrap();
+        assert_eq!(process::wait_pidfd(child.pidfd).unwrap(), i32::from(b'*'));
+        fs::close(child.pidfd);
+    }
+
+    #[test]
+    fn an_init_that_dies_before_sending_is_an_error_not_a_wait() {
+        let (near, far) = own_console_socket().unwrap();
+        drop(far);
+        assert_eq!(
+            error_of(receive_terminal(&near)),
+            "cannot receive the terminal: the container ended before it sent one"
+        );
+    }
+
+    #[test]
+    fn a_devpts_that_is_a_link_a_plain_directory_or_missing_is_refused() {
+        let scene = Scene::new("devpts");
+        let errno = |scene: &Scene| open_terminal(scene.open().as_raw_fd()).unwrap_err();
+        assert_eq!(errno(&scene), Errno(libc::ENOENT));
+        std::fs::create_dir(scene.0.join("dev")).unwrap();
+        // Inside the root the link would mean nothing; outside it is the host's devpts.
+        std::os::unix::fs::symlink("/dev/pts", scene.0.join("dev/pts")).unwrap();
+        assert_eq!(errno(&scene), Errno(libc::ELOOP));
+        std::fs::remove_file(scene.0.join("dev/pts")).unwrap();
+        std::fs::create_dir(scene.0.join("dev/pts")).unwrap();
+        std::fs::write(scene.0.join("dev/pts/ptmx"), "").unwrap();
+        assert_eq!(errno(&scene), Errno(libc::ENOTTY));
+    }
+
+    #[test]
+    fn something_mounted_over_ptmx_is_refused() {
+        if process::ids().0[1] != 0 {
+            return;
+        }
+        let child = fork_for_test(|| {
+            crate::sys::namespace::unshare(libc::CLONE_NEWNS).unwrap();
+            let run = |args: &[&str]| {
+                assert!(
+                    std::process::Command::new("mount")
+                        .args(args)
+                        .status()
+                        .unwrap()
+                        .success()
+                )
+            };
+            run(&["--make-rprivate", "/"]);
+            run(&["--bind", "/dev/null", "/dev/pts/ptmx"]);
+            let errno = open_terminal(directory(c"/").as_raw_fd()).unwrap_err();
+            i32::from(errno == Errno(libc::EXDEV))
+        });
+        assert_eq!(process::wait_pidfd(child.pidfd).unwrap(), 1);
+        fs::close(child.pidfd);
+    }
+
+    #[test]
+    fn streams_are_given_away_but_for_dev_null() {
+        if process::ids().0[1] != 0 {
+            return;
+        }
+        let scene = Scene::new("streams");
+        let file = scene.0.join("out");
+        std::fs::write(&file, "").unwrap();
+        let child = fork_for_test(|| {
+            let null = fs::openat(fs::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0).unwrap();
+            let out = CString::new(file.to_str().unwrap()).unwrap();
+            let out = fs::openat(fs::AT_FDCWD, &out, libc::O_RDWR, 0).unwrap();
+            descriptor::dup_onto(null, 0).unwrap();
+            descriptor::dup_onto(out, 1).unwrap();
+            descriptor::dup_onto(null, 2).unwrap();
+            let null_before = fs::fstat(0).unwrap().st_uid;
+            give_streams_to(1234).unwrap();
+            let owner = fs::fstat(1).unwrap();
+            i32::from(
+                (owner.st_uid, owner.st_gid, fs::fstat(0).unwrap().st_uid)
+                    == (1234, 0, null_before),
+            )
+        });
+        assert_eq!(process::wait_pidfd(child.pidfd).unwrap(), 1);
+        fs::close(child.pidfd);
+    }
+
+    #[test]
+    fn a_terminal_and_a_console_socket_come_together() {
+        let path = Path::new("/socket");
+        assert_eq!(
+            console(true, Stay::Detach, Some(path)).unwrap(),
+            Console::Socket(path)
+        );
+        assert_eq!(console(true, Stay::Foreground, None).unwrap(), Console::Own);
+        assert_eq!(console(false, Stay::Detach, None).unwrap(), Console::None);
+        assert_eq!(
+            error_of(console(true, Stay::Detach, None)),
+            "cannot allocate tty if runc will detach without setting console socket"
+        );
+        for (terminal, stay) in [
+            (false, Stay::Detach),
+            (false, Stay::Foreground),
+            (true, Stay::Foreground),
+        ] {
+            assert_eq!(
+                error_of(console(terminal, stay, Some(path))),
+                "cannot use console socket if runc will not detach or allocate tty"
+            );
+        }
+    }
+
+    #[test]
+    fn a_console_socket_that_cannot_be_connected_says_why() {
+        let scene = Scene::new("socket");
+        let error = |path: &Path| {
+            let text = error_of(connect_console_socket("--console-socket", path));
+            text.replace(scene.0.to_str().unwrap(), "DIR")
+        };
+        assert_eq!(
+            error(&scene.0.join("missing")),
+            "--console-socket: cannot connect to DIR/missing: no such file or directory"
+        );
+        std::fs::write(scene.0.join("file"), "").unwrap();
+        assert_eq!(
+            error(&scene.0.join("file")),
+            "--console-socket: cannot connect to DIR/file: connection refused (not a socket, or nobody listens)"
+        );
+        let long = scene.0.join("x".repeat(100));
+        assert!(
+            error(&long).ends_with("bytes, a socket address holds 107"),
+            "{}",
+            error(&long)
+        );
+        let listener = UnixListener::bind(scene.0.join("good")).unwrap();
+        let near = connect_console_socket("--console-socket", &scene.0.join("good")).unwrap();
+        // A peer that never reads is no obstacle: the message waits in the socket.
+        send_descriptor("--pidfd-socket", &near, b"pidfd", 1).unwrap();
+        let (far, _): (UnixStream, _) = listener.accept().unwrap();
+        let received = socket::receive_descriptor(far.as_raw_fd(), &mut [0; 16]).unwrap();
+        fs::close(received.fd.unwrap());
+        assert_eq!(received.length, 5);
+    }
 }

@@ -51,6 +51,13 @@ const GO_TEXTS: &[(i32, &str)] = &[
     (libc::ESRCH, "no such process"),
     (libc::EMFILE, "too many open files"),
     (libc::ENOSPC, "no space left on device"),
+    (libc::EBADF, "bad file descriptor"),
+    (libc::EBADMSG, "bad message"),
+    (libc::ENODATA, "no data available"),
+    (libc::ESTALE, "stale file handle"),
+    (libc::ETIME, "timer expired"),
+    (libc::EILSEQ, "invalid or incomplete multibyte or wide character"),
+    (libc::ENETRESET, "network dropped connection on reset"),
     (libc::ENOMEM, "cannot allocate memory"),
 ];
 
@@ -91,6 +98,7 @@ mod tests {
             (libc::E2BIG, "argument list too long"),
             (libc::ESRCH, "no such process"),
             (libc::ENOMEM, "cannot allocate memory"),
+            (libc::EBADF, "bad file descriptor"),
         ] {
             assert_eq!(Errno(errno).to_string(), text);
         }

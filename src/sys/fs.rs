@@ -187,6 +187,13 @@ pub fn fchmod(fd: RawFd, mode: u32) -> Result<()> {
     Ok(())
 }
 
+/// fchmodat(2), which follows a link: for names in a directory that nobody hostile can change.
+pub fn chmodat(dir: RawFd, path: &CStr, mode: u32) -> Result<()> {
+    // SAFETY: one C string, read during the call.
+    check(unsafe { libc::fchmodat(dir, path.as_ptr(), mode, 0) })?;
+    Ok(())
+}
+
 /// fchdir(2).
 pub fn fchdir(fd: RawFd) -> Result<()> {
     // SAFETY: integers only.

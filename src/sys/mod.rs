@@ -36,3 +36,16 @@ pub fn check<T: PartialEq + From<i8>>(result: T) -> Result<T> {
         Ok(result)
     }
 }
+
+/// A number in decimal, at the end of `buffer`: ten digits hold any. Init has no format!.
+pub fn decimal(number: u32, buffer: &mut [u8; 10]) -> &[u8] {
+    let (mut at, mut rest) = (buffer.len(), number);
+    loop {
+        at -= 1;
+        buffer[at] = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+        if rest == 0 {
+            return &buffer[at..];
+        }
+    }
+}

@@ -211,6 +211,18 @@ fn message(bytes: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
     message
 }
 
+/// accept4(2), O_CLOEXEC, again after EINTR.
+pub fn accept(socket: RawFd) -> Result<RawFd> {
+    loop {
+        let (address, length) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: null pointers ask for no address.
+        match check(unsafe { libc::accept4(socket, address, length, libc::SOCK_CLOEXEC) }) {
+            Err(Errno(libc::EINTR | libc::ECONNABORTED)) => {}
+            result => return result,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,17 +271,5 @@ mod tests {
         let fits = std::ffi::CString::new(vec![b'x'; PATH_MAX]).unwrap();
         assert_eq!(connect(fd, Address::Path(&fits)), Err(Errno(libc::ENOENT)));
         close(fd);
-    }
-}
-
-/// accept4(2), O_CLOEXEC, again after EINTR.
-pub fn accept(socket: RawFd) -> Result<RawFd> {
-    loop {
-        let (address, length) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: null pointers ask for no address.
-        match check(unsafe { libc::accept4(socket, address, length, libc::SOCK_CLOEXEC) }) {
-            Err(Errno(libc::EINTR | libc::ECONNABORTED)) => {}
-            result => return result,
-        }
     }
 }

@@ -238,3 +238,17 @@ fn stage(word: u8) -> Stage {
         .find(|stage| *stage as u8 == word)
         .unwrap_or(Stage::Exec)
 }
+
+/// A process for a test: the closure's result is its exit status, a panic is 101.
+#[cfg(test)]
+pub fn fork_for_test(child: impl FnOnce() -> i32) -> Child {
+    // SAFETY: not what clone3 asks for: the closures allocate. glibc's allocator may be used after a
+    // fork, the closures take no other lock, and a deadlock would fail the test and nothing else.
+    match unsafe { process::clone3(Clone3::default()) }.unwrap() {
+        Cloned::Parent { pid, pidfd } => Child { pid, pidfd },
+        Cloned::Child => {
+            let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+            process::exit_now(status.unwrap_or(101))
+        }
+    }
+}
