@@ -2,8 +2,7 @@
 
 use std::os::fd::{OwnedFd, RawFd};
 
-use super::init;
-use super::report::Report;
+use super::init::{self, Setting};
 use crate::plan::Plan;
 use crate::sys::process::{Clone3, Cloned, clone3};
 use crate::sys::{Result, descriptor, fs};
@@ -31,9 +30,8 @@ pub fn start(
     plan: &Plan,
     slots: &mut [RawFd],
     control: Control,
-    report: &Report,
+    setting: Setting<'_>,
     request: Clone3,
-    in_user_namespace: bool,
 ) -> Result<Process> {
     // SAFETY: the child calls init::run, which only makes system calls on memory that the clone copied,
     // and never returns; nothing of the parent's is dropped there.
@@ -41,7 +39,7 @@ pub fn start(
         Cloned::Child => {
             // Else init would hold its own end of stream open.
             fs::close(control.near);
-            init::run(plan, slots, control.far, report, in_user_namespace)
+            init::run(plan, slots, control.far, setting)
         }
         Cloned::Parent { pid, pidfd } => Ok(Process {
             pid,

@@ -17,6 +17,7 @@ use crate::hooks::tail::Tail;
 use crate::plan::op::{Gate, InitOp, Slot};
 use crate::plan::{Plan, Step};
 use crate::process::home::Home;
+use crate::sys::executable::Disguise;
 use crate::sys::process::{Clone3, Cloned, exit_now};
 use crate::sys::{Errno, Result, fs, mount, namespace, process, seccomp, signal};
 use crate::{hooks, namespaces, rootfs};
@@ -29,6 +30,7 @@ pub const EMPTY: RawFd = -1;
 pub struct Init<'a> {
     /// Where it notes what it does.
     pub report: &'a Report,
+    disguise: &'a Disguise,
     slots: &'a mut [RawFd],
     /// The other end is the runtime's; EOF when that is gone.
     control: RawFd,
@@ -42,16 +44,27 @@ pub struct Init<'a> {
     starter: RawFd,
 }
 
+/// What init gets from the runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// The shared page.
+    pub report: &'a Report,
+    /// How to let go of the runtime's executable.
+    pub disguise: &'a Disguise,
+    /// Whether it is born into another user namespace.
+    pub in_user_namespace: bool,
+}
+
 /// Runs the list. Never returns: ends as the user's program, or with status 1 and a report.
-pub fn run(
-    plan: &Plan,
-    slots: &mut [RawFd],
-    control: RawFd,
-    report: &Report,
-    in_user_namespace: bool,
-) -> ! {
+pub fn run(plan: &Plan, slots: &mut [RawFd], control: RawFd, setting: Setting<'_>) -> ! {
+    let Setting {
+        report,
+        disguise,
+        in_user_namespace,
+    } = setting;
     let mut init = Init {
         report,
+        disguise,
         slots,
         control,
         in_user_namespace,
@@ -152,6 +165,7 @@ impl Init<'_> {
                 fs::umask(0);
                 signal::reset_all()
             }
+            InitOp::LetGoOfExecutable => self.disguise.put_on(),
             InitOp::Open(gate) => self.open(*gate),
             InitOp::Await(gate) => self.wait(*gate),
             InitOp::HideFromTracers => process::set_undumpable(),

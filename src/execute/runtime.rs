@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::clone::{self, Control, Process};
-use super::init::EMPTY;
+use super::init::{self, EMPTY};
 use super::message;
 use super::report::Report;
 use crate::cgroups;
@@ -17,6 +17,7 @@ use crate::plan::{Plan, Step};
 use crate::process::terminal;
 use crate::state::{Container, Record, Status, gate, identity};
 use crate::supervise::Signals;
+use crate::sys::executable::Disguise;
 use crate::sys::poll::{Deadline, Watch};
 use crate::sys::process::Clone3;
 use crate::sys::{Errno, descriptor, fs, namespace, poll, process, socket};
@@ -59,6 +60,7 @@ pub struct Runtime<'a> {
     signals: &'a Signals,
     slots: Vec<RawFd>,
     report: Report,
+    disguise: Disguise,
     near: OwnedFd,
     far: Option<OwnedFd>,
     init: Option<Process>,
@@ -120,6 +122,7 @@ impl<'a> Runtime<'a> {
             signals: setting.signals,
             slots: vec![EMPTY; plan.slots],
             report: Report::new().act(|| "cannot map the report page")?,
+            disguise: Disguise::prepare().act(|| "cannot prepare to let go of the executable")?,
             near: descriptor::owned(near),
             far: Some(descriptor::owned(far)),
             init: None,
@@ -389,14 +392,12 @@ impl<'a> Runtime<'a> {
             near: self.near.as_raw_fd(),
             far: far.as_raw_fd(),
         };
-        let started = clone::start(
-            self.plan,
-            &mut self.slots,
-            control,
-            &self.report,
-            request,
-            self.in_user_namespace,
-        );
+        let setting = init::Setting {
+            report: &self.report,
+            disguise: &self.disguise,
+            in_user_namespace: self.in_user_namespace,
+        };
+        let started = clone::start(self.plan, &mut self.slots, control, setting, request);
         self.init = Some(started.act(act)?);
         for slot in [Slot::START, Slot::CONSOLE] {
             self.close(slot);

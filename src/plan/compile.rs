@@ -148,6 +148,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
 
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::LetGoOfExecutable, Field::default());
     if let Some(circumstances) = &circumstances {
         process::label(&mut planner, circumstances)?;
     }
@@ -473,11 +474,13 @@ fn finish(
             Field::new("linux.seccomp.listenerPath"),
         );
     }
+    // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
+    // reads the end of its stream if the runtime dies.
+    planner.init(InitOp::OutliveRuntime, Field::default());
     planner.meet(Gate::Prepared);
     hand_over(planner, spec, request, circumstances)?;
     planner.runtime(RuntimeOp::Record(Stage::Created), Field::default());
     planner.meet(Gate::Recorded);
-    planner.init(InitOp::OutliveRuntime, Field::default());
     if request.start == Start::Later {
         planner.init(InitOp::AwaitStart, Field::default());
     }
@@ -642,6 +645,9 @@ pub fn exec(spec: &Spec, process: &Process, request: &ExecRequest, host: &Host) 
     }
     process::affinity(&mut planner, process)?;
     process::become_user(&mut planner, &circumstances)?;
+    // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
+    // reads the end of its stream if the runtime dies.
+    planner.init(InitOp::OutliveRuntime, Field::default());
     planner.meet(Gate::Prepared);
     planner.runtime(
         RuntimeOp::VerifyNamespaces {
@@ -661,7 +667,6 @@ pub fn exec(spec: &Spec, process: &Process, request: &ExecRequest, host: &Host) 
         request.pidfd_socket.as_ref(),
     )?;
     planner.meet(Gate::Recorded);
-    planner.init(InitOp::OutliveRuntime, Field::default());
     if let Some(filter) = filter {
         let op = InitOp::LoadFilter {
             instructions: filter.instructions,
@@ -737,6 +742,7 @@ fn enter_container(
     }
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::LetGoOfExecutable, Field::default());
     process::label(planner, circumstances)?;
     planner.init(InitOp::HideFromTracers, Field::default());
     planner.init(

@@ -228,6 +228,8 @@ pub enum InitOp {
     OutliveRuntime,
     /// Default dispositions, empty mask: Rust ignores SIGPIPE.
     ResetSignals,
+    /// prctl(PR_SET_MM_MAP): /proc/self/exe is not the runtime's binary any more (CVE-2019-5736).
+    LetGoOfExecutable,
     /// Lets the runtime pass.
     Open(Gate),
     /// Waits for the runtime.
@@ -686,6 +688,7 @@ impl fmt::Display for InitOp {
             Self::DieWithRuntime => f.write_str("die if the runtime dies"),
             Self::OutliveRuntime => f.write_str("go on when the runtime is gone"),
             Self::ResetSignals => f.write_str("reset signal dispositions"),
+            Self::LetGoOfExecutable => f.write_str("let go of the runtime's executable"),
             Self::Open(gate) => write!(f, "tell the runtime that {}", gate.meaning()),
             Self::Await(gate) => write!(f, "wait until {}", gate.meaning()),
             Self::HideFromTracers => f.write_str("hide from tracers inside the container"),

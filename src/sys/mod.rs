@@ -8,6 +8,7 @@ pub mod bpf;
 pub mod cgroup;
 pub mod descriptor;
 mod errno;
+pub mod executable;
 pub mod fs;
 pub mod mount;
 pub mod namespace;
