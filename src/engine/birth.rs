@@ -1,7 +1,9 @@
 //! From a request to a container: read, check, probe, plan, prove, execute; on a failure, undo.
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use super::{AtEnd, CreateRequest, RunRequest};
 use crate::config::{self, Loaded, Mount, NamespaceType, Spec};
@@ -14,6 +16,7 @@ use crate::plan::compile::{self, Console, Keyring, Overlay, Pivot, Request, Star
 use crate::plan::op::RuntimeOp;
 use crate::plan::{Plan, check};
 use crate::process::terminal::{self, Stay};
+use crate::process::{listen, notify};
 use crate::state::{
     CgroupDriver, CgroupRecord, Container, Id, JoinedNamespace, PidNamespace, Record, Root, Stage,
     Thoroughness, Undo, destroy, identity, time,
@@ -225,6 +228,15 @@ fn request(create: &CreateRequest, spec: &Spec, start: Start, stay: Stay) -> Res
         terminal::Console::Socket(path) => Console::Socket(path.to_owned()),
         terminal::Console::Own => Console::Runtime,
     };
+    let inherited = inherited(create.preserve_fds)?;
+    let mut variables = inherited.variables;
+    let notify = std::env::var_os("NOTIFY_SOCKET")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
+    if notify.is_some() {
+        let socket = format!("{}/notify.sock", notify::DIRECTORY);
+        variables.push(("NOTIFY_SOCKET".to_owned(), socket));
+    }
     Ok(Request {
         id: create.id.as_str().to_owned(),
         bundle: create.bundle.clone(),
@@ -243,9 +255,23 @@ fn request(create: &CreateRequest, spec: &Spec, start: Start, stay: Stay) -> Res
             super::Keyring::Inherited => Keyring::Inherit,
         },
         overlay: overlay(create, spec)?,
-        kept_descriptors: create.preserve_fds,
-        variables: Vec::new(),
+        kept_descriptors: inherited.count,
+        variables,
+        notify,
+        stay,
     })
+}
+
+/// LISTEN_FDS and `--preserve-fds`.
+pub fn inherited(preserve_fds: u32) -> Result<listen::Inherited> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let (fds, pid) = (variable("LISTEN_FDS"), variable("LISTEN_PID"));
+    let offer = listen::Offer {
+        listen_fds: fds.as_deref(),
+        listen_pid: pid.as_deref(),
+        preserve_fds,
+    };
+    listen::plan(offer, crate::sys::process::getpid(), listen::is_open)
 }
 
 /// Makes the container; whatever fails, nothing is left.
@@ -356,19 +382,19 @@ fn record(plan: &Plan, spec: &Spec, request: &Request, cgroup: &str) -> Result<R
 
 /// The inverse of every operation that leaves something outside of the cgroup and the state directory.
 fn undo(plan: &Plan, request: &Request) -> Vec<Undo> {
-    let target = request.overlay_target();
     plan.runtime
         .iter()
         .filter_map(|step| match &step.op {
             RuntimeOp::CreateVolume { name } => Some(Undo::RemoveFile {
                 path: volumes::mark(&request.data, name, &request.state),
             }),
-            RuntimeOp::CreateDirectory { path }
-                if path.as_bytes() == target.as_os_str().as_encoded_bytes() =>
-            {
-                Some(Undo::RemoveDirectory {
-                    path: target.clone(),
-                })
+            RuntimeOp::CreateDirectory { path } => {
+                let path = Path::new(OsStr::from_bytes(path.as_bytes()));
+                // A kept upper layer is the user's; what is below the state directory is ours.
+                path.starts_with(&request.state)
+                    .then(|| Undo::RemoveDirectory {
+                        path: path.to_owned(),
+                    })
             }
             _ => None,
         })

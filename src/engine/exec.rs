@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::{Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused};
+use super::{Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused, birth};
 use crate::cgroups;
 use crate::config::{self, Capabilities, Process, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
@@ -109,14 +109,15 @@ fn plan_request(
             terminal::Console::Socket(path) => Console::Socket(path.to_owned()),
             terminal::Console::Own => Console::Runtime,
         };
+    let inherited = birth::inherited(request.preserve_fds)?;
     let namespaces = spec.linux.as_ref().map(Namespaces::of).unwrap_or_default();
     Ok(compile::ExecRequest {
         namespaces: namespaces.new | namespaces.joined,
         console,
         pid_file: request.pid_file.clone(),
         pidfd_socket: request.pidfd_socket.clone(),
-        kept_descriptors: request.preserve_fds,
-        variables: Vec::new(),
+        kept_descriptors: inherited.count,
+        variables: inherited.variables,
         cgroup: cgroup(request)?,
     })
 }

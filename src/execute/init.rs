@@ -125,8 +125,7 @@ impl Init<'_> {
             }
             next = fd + 1;
         }
-        fs::close_range(next, u32::MAX)?;
-        fs::close_at_exec_from(first)
+        fs::close_range(next, u32::MAX)
     }
 
     /// Reports and ends. `start` hears it too, when it waits: there is no page between it and init.

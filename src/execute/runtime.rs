@@ -14,6 +14,7 @@ use crate::hooks::plan::Kind;
 use crate::hooks::run::{Place, Where, run_hook};
 use crate::plan::op::{Gate, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
+use crate::process::notify::Notify;
 use crate::process::terminal;
 use crate::state::{Container, Record, Status, gate, identity};
 use crate::supervise::Signals;
@@ -66,6 +67,7 @@ pub struct Runtime<'a> {
     init: Option<Process>,
     console: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
+    notify: Option<Notify>,
     in_user_namespace: bool,
 }
 
@@ -128,6 +130,7 @@ impl<'a> Runtime<'a> {
             init: None,
             console: None,
             terminal: None,
+            notify: None,
             in_user_namespace: setting.in_user_namespace,
         })
     }
@@ -309,6 +312,13 @@ impl<'a> Runtime<'a> {
             RuntimeOp::WritePidFile { path } => {
                 super::pid_file::write(Path::new(text(path).as_ref()), pid)
             }
+            RuntimeOp::ListenForReadiness => {
+                let directory =
+                    std::fs::File::open(self.state_directory.join("notify")).act(act)?;
+                self.notify = Some(Notify::listen(directory.as_fd())?);
+                Ok(())
+            }
+            RuntimeOp::PassReadiness => self.pass_readiness(pid),
             RuntimeOp::SendPidfd { path } => {
                 let socket = terminal::connect_console_socket(
                     "--pidfd-socket",
@@ -527,6 +537,17 @@ impl<'a> Runtime<'a> {
             Ok(status) => message::died(self.plan, self.report.step(), status),
             Err(errno) => Failure::system("cannot wait for init", errno),
         }
+    }
+
+    fn pass_readiness(&self, pid: i32) -> Result<()> {
+        let (Some(notify), Some(init)) = (&self.notify, &self.init) else {
+            return Ok(());
+        };
+        let host = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+        // A program that ended without a word is no failure of the runtime's.
+        notify
+            .forward(Path::new(&host), init.pidfd.as_fd(), pid)
+            .map(|_| ())
     }
 
     fn state(&self, status: Status) -> Result<Vec<u8>> {

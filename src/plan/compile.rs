@@ -15,6 +15,7 @@ use crate::hooks::plan::{Kind, prepare_all};
 use crate::host::Host;
 use crate::namespaces::plan::{self as namespaces, Namespaces};
 use crate::process::plan::{self as process, Circumstances};
+use crate::process::{notify, terminal::Stay};
 use crate::rootfs::plan::{self as rootfs, Room};
 use crate::seccomp;
 
@@ -47,9 +48,18 @@ pub struct Request {
     pub kept_descriptors: u32,
     /// Added to the environment.
     pub variables: Vec<(String, String)>,
+    /// NOTIFY_SOCKET of the runtime: who wants to know that the program is ready.
+    pub notify: Option<PathBuf>,
+    /// Whether the runtime stays until the program ends.
+    pub stay: Stay,
 }
 
 impl Request {
+    /// Where the socket is made by which the program says that it is ready.
+    pub fn notify_directory(&self) -> PathBuf {
+        self.state.join("notify")
+    }
+
     /// Where an overlay root is mounted, in init's mount namespace alone.
     pub fn overlay_target(&self) -> PathBuf {
         self.state.join("rootfs")
@@ -157,6 +167,15 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         keyring(&mut planner, request)?;
     }
     rootfs::build(&mut planner, &room)?;
+    if request.notify.is_some() {
+        rootfs::bind_state(
+            &mut planner,
+            &room,
+            request.notify_directory(),
+            notify::DIRECTORY,
+            "NOTIFY_SOCKET",
+        )?;
+    }
     namespaces::clone(&mut planner, &namespaces);
     on_the_host(&mut planner, &room, cgroup)?;
 
@@ -480,6 +499,11 @@ fn finish(
     planner.meet(Gate::Prepared);
     hand_over(planner, spec, request, circumstances)?;
     planner.runtime(RuntimeOp::Record(Stage::Created), Field::default());
+    let tells =
+        request.notify.is_some() && request.start == Start::Now && request.stay == Stay::Detach;
+    if tells {
+        planner.runtime(RuntimeOp::ListenForReadiness, Field::new("NOTIFY_SOCKET"));
+    }
     planner.meet(Gate::Recorded);
     if request.start == Start::Later {
         planner.init(InitOp::AwaitStart, Field::default());
@@ -497,6 +521,9 @@ fn finish(
     }
     if request.start == Start::Now {
         started(planner, spec, request)?;
+    }
+    if tells {
+        planner.runtime(RuntimeOp::PassReadiness, Field::new("NOTIFY_SOCKET"));
     }
     Ok(())
 }

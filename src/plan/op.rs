@@ -594,6 +594,10 @@ pub enum RuntimeOp {
     WritePidFile { path: CString },
     /// SCM_RIGHTS.
     SendPidfd { path: CString },
+    /// A socket in the directory that the container sees.
+    ListenForReadiness,
+    /// What the program says there is passed on to the service manager.
+    PassReadiness,
     /// Waits until the program was executed: the sockets of init close.
     AwaitExecution,
 }
@@ -1034,6 +1038,10 @@ impl fmt::Display for RuntimeOp {
             }
             Self::WritePidFile { path } => write!(f, "write the pid to {}", text(path)),
             Self::SendPidfd { path } => write!(f, "send the pidfd to {}", text(path)),
+            Self::ListenForReadiness => {
+                f.write_str("make the socket on which the program says that it is ready")
+            }
+            Self::PassReadiness => f.write_str("pass on that the program is ready"),
             Self::AwaitExecution => f.write_str("wait until the program is executed"),
         }
     }

@@ -45,7 +45,10 @@ pub fn step(init: &mut Init<'_>, op: &InitOp) -> Result<()> {
         }
         InitOp::FindProgram { name, candidates } => find_program(init, name, candidates),
         InitOp::Attest(attestation) => attest(init, attestation),
-        InitOp::KeepDescriptors(count) => init.close_all_but(3 + count),
+        InitOp::KeepDescriptors(count) => {
+            init.close_all_but(3 + count)?;
+            super::listen::keep(*count)
+        }
         InitOp::AnnounceListener => {
             let free = descriptor::duplicate(libc::STDIN_FILENO)?;
             fs::close(free);

@@ -76,6 +76,68 @@ pub fn build(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Init: a directory of the container's state appears in it, read-only.
+pub fn bind_state(
+    planner: &mut Planner,
+    room: &Room<'_>,
+    source: PathBuf,
+    destination: &str,
+    asked_by: &'static str,
+) -> Result<()> {
+    let field = || Field::new(asked_by);
+    let source = c_string(source.into_os_string().into_encoded_bytes(), field)?;
+    planner.prepare(
+        RuntimeOp::CreateDirectory {
+            path: source.clone(),
+        },
+        field(),
+    );
+    let mount = planner.slot();
+    if room.runtime_clones() {
+        let op = RuntimeOp::CloneTree {
+            source,
+            reach: Reach::One,
+            mount,
+            follow: Follow::Nothing,
+        };
+        planner.prepare(op, field());
+    } else {
+        let op = InitOp::CloneTree {
+            source,
+            reach: Reach::One,
+            mount,
+            follow: Follow::Nothing,
+        };
+        planner.init(op, field());
+    }
+    let set = libc::MOUNT_ATTR_RDONLY
+        | libc::MOUNT_ATTR_NOSUID
+        | libc::MOUNT_ATTR_NODEV
+        | libc::MOUNT_ATTR_NOEXEC;
+    let attributes = Attributes {
+        set,
+        ..Attributes::default()
+    };
+    planner.init(
+        InitOp::SetAttributes {
+            mount,
+            reach: Reach::One,
+            attributes,
+        },
+        field(),
+    );
+    let destination = c_string(destination, field)?;
+    planner.init(
+        InitOp::AttachTree {
+            mount,
+            destination,
+            point: MountPoint::Directory,
+        },
+        field(),
+    );
+    Ok(())
+}
+
 /// Init: the pivot and what comes after it.
 pub fn enter(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     let masks = !room.linux.masked_paths.is_empty();

@@ -56,7 +56,10 @@ const GO_TEXTS: &[(i32, &str)] = &[
     (libc::ENODATA, "no data available"),
     (libc::ESTALE, "stale file handle"),
     (libc::ETIME, "timer expired"),
-    (libc::EILSEQ, "invalid or incomplete multibyte or wide character"),
+    (
+        libc::EILSEQ,
+        "invalid or incomplete multibyte or wide character",
+    ),
     (libc::ENETRESET, "network dropped connection on reset"),
     (libc::ENOMEM, "cannot allocate memory"),
 ];
