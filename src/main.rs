@@ -1,6 +1,7 @@
 //! The command line: parse it, call one command, print one error, choose the exit code.
 
 fn main() {
+    corten::process::listen::note_inherited();
     // Whatever the caller leaked must not reach a container or a hook (CVE-2024-21626): closed at
     // exec from the first moment; `--preserve-fds` asks some of them back. Without close_range(2)
     // no other call would succeed either, so a failure shows there.
