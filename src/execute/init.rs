@@ -11,9 +11,8 @@ use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 use super::report::Report;
-use crate::hooks::plan::PreparedHook;
-use crate::hooks::run::Ended;
-use crate::hooks::tail::Tail;
+use crate::hooks::failure::WORDS;
+use crate::hooks::{Ended, PreparedHook, Tail};
 use crate::plan::op::{Gate, InitOp, Slot};
 use crate::plan::{Plan, Step};
 use crate::process::home::Home;
@@ -333,14 +332,13 @@ impl Init<'_> {
 
     fn run_hook(&self, hook: &PreparedHook) -> Result<()> {
         let mut tail = Tail::default();
-        let ended = hooks::run::run_hook_in_init(hook, self.slot(Slot::HOOK_STATE), &mut tail);
-        let errno = match ended {
-            Ok(Ended::Status(0)) => return Ok(()),
-            Ok(Ended::Late) => Errno(libc::ETIMEDOUT),
-            Ok(_) => Errno(libc::ECANCELED),
-            Err(error) => error.errno,
-        };
-        self.report.explain(tail.bytes());
+        let ended = hooks::run_hook_in_init(hook, self.slot(Slot::HOOK_STATE), &mut tail);
+        if ended == Ok(Ended::Status(0)) {
+            return Ok(());
+        }
+        let mut buffer = [0; WORDS];
+        let (errno, words) = hooks::failure::words(hook, ended, &tail, &mut buffer);
+        self.report.explain(words);
         Err(errno)
     }
 

@@ -27,9 +27,10 @@
 //!   all descendants, stopped first so that none forks away ([`tree`]). Without a timeout we
 //!   wait, but a SIGTERM to the runtime ends the wait.
 //!
-//! [`plan`] turns the property into C strings, before any clone; [`run`] starts and watches. Init runs
-//! startContainer hooks itself, with the parts of [`run`] that do not allocate.
+//! [`plan`] turns the property into C strings, before any clone; [`run`] starts and watches,
+//! [`failure`] tells. Init runs startContainer hooks itself, with the parts that do not allocate.
 
+pub mod failure;
 pub mod plan;
 pub mod run;
 pub mod tail;
@@ -37,7 +38,7 @@ mod tree;
 
 pub use plan::{Kind, PreparedHook, prepare, prepare_all};
 pub use run::{
-    Ended, Place, Where, failure, run_hook, run_hook_in_init, run_hooks, run_poststop, state_file,
+    Ended, Place, Where, run_hook, run_hook_in_init, run_hooks, run_poststop, state_file,
 };
 pub use tail::Tail;
 

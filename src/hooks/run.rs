@@ -2,10 +2,11 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use super::failure::failure;
 use super::plan::PreparedHook;
 use super::tail::Tail;
 use super::tree;
-use crate::error::{Act, Cause, Code, Failure, Result};
+use crate::error::{Act, Code, Failure, Result};
 use crate::supervise::{Signals, is_request_to_end};
 use crate::sys::poll::{Deadline, Watch, wait};
 use crate::sys::process::wait_pidfd;
@@ -265,55 +266,4 @@ fn request_to_end(signals: Option<&Signals>) -> sys::Result<Option<i32>> {
         }
     }
     Ok(None)
-}
-
-/// What to tell the user: `hooks.createRuntime[0]: hook /path exited with status 3: what it printed last`.
-pub fn failure(hook: &PreparedHook, ended: Spawned<Ended>, tail: &Tail) -> Failure {
-    let path = hook.path.to_string_lossy();
-    let act = match ended {
-        Ok(Ended::Status(status)) => format!("hook {path} exited with status {status}"),
-        Ok(Ended::Late) => late(&path, hook),
-        Ok(Ended::Interrupted(signal)) => {
-            format!("hook {path} was ended by signal {signal} to the runtime")
-        }
-        Err(SpawnError {
-            errno: Errno(libc::ETIMEDOUT),
-            ..
-        }) => late(&path, hook),
-        Err(SpawnError {
-            stage: Stage::Join, ..
-        }) => {
-            format!("cannot join the namespaces of the container for hook {path}")
-        }
-        Err(SpawnError {
-            stage: Stage::Chdir,
-            ..
-        }) => {
-            format!(
-                "cannot enter {} for hook {path}",
-                hook.cwd.to_string_lossy()
-            )
-        }
-        Err(SpawnError {
-            stage: Stage::Exec, ..
-        }) => format!("cannot execute hook {path}"),
-        Err(SpawnError { .. }) => format!("cannot run hook {path}"),
-    };
-    let cause = match ended {
-        Err(SpawnError {
-            errno: Errno(libc::ETIMEDOUT),
-            ..
-        }) => None,
-        Err(error) => Some(Cause::Errno(error.errno)),
-        Ok(_) => tail.text().map(Cause::Text),
-    };
-    Failure {
-        cause,
-        ..Failure::new(Code::Hook, act).at(hook.field.clone())
-    }
-}
-
-fn late(path: &str, hook: &PreparedHook) -> String {
-    let seconds = hook.timeout.unwrap_or_default().as_secs();
-    format!("hook {path} did not end within {seconds} s")
 }
