@@ -129,6 +129,10 @@ fn cgroup(request: &ExecRequest) -> Result<String> {
             .map_or(word.as_str(), |(_, path)| path)
     });
     let first = paths.next().unwrap_or_default().to_owned();
+    if first.split('/').any(|part| part == "..") {
+        let text = format!("{first:?} leaves the container's cgroup");
+        return Err(Failure::new(Code::Usage, text).at(Field::new("--cgroup")));
+    }
     if paths.any(|path| path != first) {
         let text = "one cgroup at most: cgroup v2 has one hierarchy";
         return Err(Failure::new(Code::Usage, text).at(Field::new("--cgroup")));

@@ -30,6 +30,8 @@ pub struct Init<'a> {
     /// Where it notes what it does.
     pub report: &'a Report,
     disguise: &'a Disguise,
+    leads: &'a [String],
+    steps: usize,
     slots: &'a mut [RawFd],
     /// The other end is the runtime's; EOF when that is gone.
     control: RawFd,
@@ -50,6 +52,8 @@ pub struct Setting<'a> {
     pub report: &'a Report,
     /// How to let go of the runtime's executable.
     pub disguise: &'a Disguise,
+    /// What `start` is told when a step fails, for the steps from AwaitStart on.
+    pub leads: &'a [String],
     /// Whether it is born into another user namespace.
     pub in_user_namespace: bool,
 }
@@ -59,11 +63,14 @@ pub fn run(plan: &Plan, slots: &mut [RawFd], control: RawFd, setting: Setting<'_
     let Setting {
         report,
         disguise,
+        leads,
         in_user_namespace,
     } = setting;
     let mut init = Init {
         report,
         disguise,
+        leads,
+        steps: plan.init.len(),
         slots,
         control,
         in_user_namespace,
@@ -131,14 +138,36 @@ impl Init<'_> {
     fn fail(&self, step: u32, errno: Errno) -> ! {
         self.report.fail(errno);
         if self.starter != EMPTY {
-            let mut message = [0u8; 8 + 256];
-            message[..4].copy_from_slice(&step.to_le_bytes());
-            message[4..8].copy_from_slice(&errno.0.to_le_bytes());
-            let detail = self.report.detail_into(&mut message[8..]);
-            // Nothing better can be done with a message that nobody takes.
-            fs::write(self.starter, &message[..8 + detail]).unwrap_or(());
+            self.tell_starter(step, errno);
         }
         exit_now(1)
+    }
+
+    fn tell_starter(&self, step: u32, errno: Errno) {
+        let mut message = [0u8; 1024];
+        message[..4].copy_from_slice(&step.to_le_bytes());
+        message[4..8].copy_from_slice(&errno.0.to_le_bytes());
+        let mut length = 8;
+        let from_end = self.steps.saturating_sub(step as usize);
+        let lead = self
+            .leads
+            .len()
+            .checked_sub(from_end)
+            .and_then(|index| self.leads.get(index));
+        let mut detail = [0u8; 256];
+        let detail_length = self.report.detail_into(&mut detail);
+        let words = [
+            lead.map_or(b"" as &[u8], |lead| lead.as_bytes()),
+            b": ",
+            &detail[..detail_length],
+        ];
+        for word in &words[..if detail_length == 0 { 1 } else { 3 }] {
+            let end = (length + word.len()).min(message.len());
+            message[length..end].copy_from_slice(&word[..end - length]);
+            length = end;
+        }
+        // Nothing better can be done with a message that nobody takes.
+        fs::write(self.starter, &message[..length]).unwrap_or(());
     }
 
     fn open(&self, gate: Gate) -> Result<()> {
@@ -163,6 +192,7 @@ impl Init<'_> {
                 fs::umask(0);
                 signal::reset_all()
             }
+            InitOp::LeadSession => process::setsid(),
             InitOp::LetGoOfExecutable => self.disguise.put_on(),
             InitOp::Open(gate) => self.open(*gate),
             InitOp::Await(gate) => self.wait(*gate),
@@ -220,7 +250,9 @@ impl Init<'_> {
                 point,
                 keep,
             } => run::mount_filesystem(self, filesystem, destination, *point, *keep),
-            InitOp::CreateFilesystem { filesystem, mount } => {
+            InitOp::CreateFilesystem {
+                filesystem, mount, ..
+            } => {
                 let fd = run::create_filesystem(self, filesystem)?;
                 self.fill(*mount, fd);
                 Ok(())

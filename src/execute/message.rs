@@ -45,6 +45,34 @@ pub fn died(plan: &Plan, step: usize, status: i32) -> Failure {
     .at(field)
 }
 
+/// What is said to `start` when this step fails, up to the cause: there is no plan on its side.
+pub fn lead(step: &Step<InitOp>) -> String {
+    let failure = explain(step, Errno(0), "?");
+    let failure = match &step.op {
+        InitOp::FindProgram { name, .. } => Failure {
+            act: exec_act(&text(name)),
+            ..failure
+        },
+        InitOp::Execute { args, .. } => {
+            let name = args.strings().first().map(|name| text(name).into_owned());
+            Failure {
+                act: exec_act(&name.unwrap_or_default()),
+                ..failure
+            }
+        }
+        _ => failure,
+    };
+    Failure {
+        cause: None,
+        ..failure
+    }
+    .to_string()
+}
+
+fn exec_act(name: &str) -> String {
+    format!("unable to start container process: exec: {name:?}")
+}
+
 /// A step of init that failed with an errno.
 pub fn explain(step: &Step<InitOp>, errno: Errno, detail: &str) -> Failure {
     let field = step.field.clone();

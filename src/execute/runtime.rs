@@ -12,7 +12,7 @@ use crate::cgroups;
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::hooks::plan::Kind;
 use crate::hooks::run::{Place, Where, run_hook};
-use crate::plan::op::{Gate, RuntimeOp, Slot, Stage, text};
+use crate::plan::op::{Gate, InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
 use crate::process::terminal;
@@ -283,6 +283,7 @@ impl<'a> Runtime<'a> {
         let pid = self.pid()?;
         match op {
             RuntimeOp::WriteIdMaps { maps, writer } => namespaces::idmap::write(pid, maps, *writer),
+            RuntimeOp::CompareIdMaps(maps) => namespaces::idmap::compare(pid, maps),
             RuntimeOp::SetOomScore(score) => {
                 std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()).act(act)
             }
@@ -402,9 +403,11 @@ impl<'a> Runtime<'a> {
             near: self.near.as_raw_fd(),
             far: far.as_raw_fd(),
         };
+        let leads = leads(self.plan);
         let setting = init::Setting {
             report: &self.report,
             disguise: &self.disguise,
+            leads: &leads,
             in_user_namespace: self.in_user_namespace,
         };
         let started = clone::start(self.plan, &mut self.slots, control, setting, request);
@@ -665,6 +668,17 @@ impl Drop for Runtime<'_> {
             fs::close(fd);
         }
     }
+}
+
+/// What init tells `start`: for the steps from AwaitStart to the end.
+fn leads(plan: &Plan) -> Vec<String> {
+    let start = plan
+        .init
+        .iter()
+        .position(|step| matches!(step.op, InitOp::AwaitStart));
+    start.map_or(Vec::new(), |start| {
+        plan.init[start..].iter().map(message::lead).collect()
+    })
 }
 
 /// The step's field, unless the failure knows better.

@@ -81,6 +81,36 @@ fn by_programs(pid: i32, maps: &IdMaps) -> Result<()> {
     Ok(())
 }
 
+/// The maps of the process are these, in any order.
+pub fn compare(pid: i32, maps: &IdMaps) -> Result<()> {
+    for (file, ranges, field) in [
+        ("uid_map", &maps.users, "linux.uidMappings"),
+        ("gid_map", &maps.groups, "linux.gidMappings"),
+    ] {
+        let path = format!("/proc/{pid}/{file}");
+        let text = fs::read_to_string(&path).act(|| format!("cannot read {path}"))?;
+        let mut real: Vec<Vec<u32>> = text
+            .lines()
+            .map(|line| {
+                line.split_whitespace()
+                    .filter_map(|number| number.parse().ok())
+                    .collect()
+            })
+            .collect();
+        let mut asked: Vec<Vec<u32>> = ranges
+            .iter()
+            .map(|range| vec![range.inside, range.outside, range.size])
+            .collect();
+        real.sort_unstable();
+        asked.sort_unstable();
+        if real != asked {
+            let text = "the user namespace that is joined has other mappings";
+            return Err(Failure::config(Field::new(field), text));
+        }
+    }
+    Ok(())
+}
+
 /// A user namespace that nobody lives in: a child is born in it, gets the maps, and is gone.
 pub fn make_user_namespace(maps: &IdMaps) -> Result<OwnedFd> {
     let act = || "cannot make a user namespace for id maps";

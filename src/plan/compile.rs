@@ -158,6 +158,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
 
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::LeadSession, Field::default());
     planner.init(InitOp::LetGoOfExecutable, Field::default());
     if let Some(circumstances) = &circumstances {
         process::label(&mut planner, circumstances)?;
@@ -535,6 +536,12 @@ fn hand_over(
     request: &Request,
     circumstances: Option<&Circumstances<'_>>,
 ) -> Result<()> {
+    if let Some(maps) = joined_maps(spec) {
+        planner.runtime(
+            RuntimeOp::CompareIdMaps(maps),
+            Field::new("linux.uidMappings"),
+        );
+    }
     if let Some(circumstances) =
         circumstances.filter(|circumstances| circumstances.in_user_namespace)
     {
@@ -559,6 +566,14 @@ fn hand_over(
         request.pid_file.as_ref(),
         request.pidfd_socket.as_ref(),
     )
+}
+
+/// Maps that came along with the path of a user namespace, as containerd and CRI-O send them.
+fn joined_maps(spec: &Spec) -> Option<super::op::IdMaps> {
+    let linux = spec.linux.as_ref()?;
+    let is_joined = !Namespaces::of(linux).is_new(NamespaceType::User);
+    let has_maps = !linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty();
+    (is_joined && has_maps).then(|| namespaces::id_maps(&linux.uid_mappings, &linux.gid_mappings))
 }
 
 fn give_pid(
@@ -769,6 +784,7 @@ fn enter_container(
     }
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::LeadSession, Field::default());
     planner.init(InitOp::LetGoOfExecutable, Field::default());
     process::label(planner, circumstances)?;
     planner.init(InitOp::HideFromTracers, Field::default());

@@ -228,6 +228,8 @@ pub enum InitOp {
     OutliveRuntime,
     /// Default dispositions, empty mask: Rust ignores SIGPIPE.
     ResetSignals,
+    /// setsid(2): no signal and no terminal of the caller's session reaches the program.
+    LeadSession,
     /// prctl(PR_SET_MM_MAP): /proc/self/exe is not the runtime's binary any more (CVE-2019-5736).
     LetGoOfExecutable,
     /// Lets the runtime pass.
@@ -282,7 +284,11 @@ pub enum InitOp {
         keep: Option<Slot>,
     },
     /// A filesystem, detached.
-    CreateFilesystem { filesystem: Filesystem, mount: Slot },
+    CreateFilesystem {
+        filesystem: Filesystem,
+        mount: Slot,
+        destination: CString,
+    },
     /// The mode of the directory that a tmpfs is going to hide.
     TakeMode { mount: Slot, destination: CString },
     /// Copies what a tmpfs is going to hide into it.
@@ -564,6 +570,8 @@ pub enum RuntimeOp {
     AdoptInit,
     /// uid_map, gid_map, setgroups.
     WriteIdMaps { maps: IdMaps, writer: MapWriter },
+    /// A user namespace that was joined must have the maps of the configuration.
+    CompareIdMaps(IdMaps),
     /// /proc/PID/oom_score_adj.
     SetOomScore(i32),
     /// sched_setaffinity(2) of the runtime, which init inherits.
@@ -692,6 +700,7 @@ impl fmt::Display for InitOp {
             Self::DieWithRuntime => f.write_str("die if the runtime dies"),
             Self::OutliveRuntime => f.write_str("go on when the runtime is gone"),
             Self::ResetSignals => f.write_str("reset signal dispositions"),
+            Self::LeadSession => f.write_str("lead a session of its own"),
             Self::LetGoOfExecutable => f.write_str("let go of the runtime's executable"),
             Self::Open(gate) => write!(f, "tell the runtime that {}", gate.meaning()),
             Self::Await(gate) => write!(f, "wait until {}", gate.meaning()),
@@ -765,13 +774,16 @@ impl fmt::Display for InitOp {
                     Parameters(&filesystem.parameters)
                 )
             }
-            Self::CreateFilesystem { filesystem, .. } => {
-                write!(
-                    f,
-                    "make a {filesystem}{}",
-                    Parameters(&filesystem.parameters)
-                )
-            }
+            Self::CreateFilesystem {
+                filesystem,
+                destination,
+                ..
+            } => write!(
+                f,
+                "make a {filesystem} for {}{}",
+                text(destination),
+                Parameters(&filesystem.parameters)
+            ),
             Self::TakeMode { destination, .. } => {
                 write!(f, "give it the mode of {}", text(destination))
             }
@@ -1011,6 +1023,9 @@ impl fmt::Display for RuntimeOp {
                 ..
             } => f.write_str("have newuidmap write the id maps"),
             Self::SetAffinity { list, .. } => write!(f, "start the process on CPUs {}", text(list)),
+            Self::CompareIdMaps(_) => {
+                f.write_str("compare the id maps of the user namespace with those asked for")
+            }
             Self::SetOomScore(score) => write!(f, "set the OOM score adjustment {score}"),
             Self::SetLimit { limit, name } => limit_sentence(f, limit, name),
             Self::Open(gate) => write!(f, "tell init that {}", gate.meaning()),

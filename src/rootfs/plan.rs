@@ -810,7 +810,11 @@ fn mount_filesystem(
         ..filesystem
     };
     planner.init(
-        InitOp::CreateFilesystem { filesystem, mount },
+        InitOp::CreateFilesystem {
+            filesystem,
+            mount,
+            destination: entry.destination.clone(),
+        },
         entry.field.clone(),
     );
     if takes_mode {
@@ -861,7 +865,11 @@ fn idmapped_filesystem(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>
     let filesystem = filesystem_of(room, entry, kind)?;
     let mount = planner.slot();
     planner.init(
-        InitOp::CreateFilesystem { filesystem, mount },
+        InitOp::CreateFilesystem {
+            filesystem,
+            mount,
+            destination: entry.destination.clone(),
+        },
         entry.field.clone(),
     );
     planner.init(

@@ -95,8 +95,18 @@ pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoi
         target => target?,
     };
     let attached = mount::move_mount(mount, target);
+    if attached.is_err() && is_other_kind(mount, target) {
+        init.report
+            .explain(b"not a directory: one is a directory and the other is not (are you trying to mount a directory onto a file, or the other way round?)");
+    }
     fs::close(target);
     attached
+}
+
+/// The kernel says EINVAL or ENOTDIR of a directory on a file.
+fn is_other_kind(mount: RawFd, target: RawFd) -> bool {
+    let is_directory = |fd| fs::fstat(fd).map(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR);
+    matches!((is_directory(mount), is_directory(target)), (Ok(one), Ok(other)) if one != other)
 }
 
 /// The same for a mount in a slot, which becomes free.
