@@ -25,7 +25,7 @@ impl Call {
     fn word(&self, offset: u32) -> Option<u32> {
         let half = |double: u64, offset: u32| (double >> (8 * (offset % 8))) & 0xffff_ffff;
         let double = match offset {
-            _ if offset % 4 != 0 => return None,
+            _ if !offset.is_multiple_of(4) => return None,
             0 => return Some(self.number),
             4 => return Some(self.audit),
             8 | 12 => self.instruction_pointer,

@@ -43,6 +43,16 @@ pub struct Family {
     pub members: Vec<Member>,
 }
 
+impl Family {
+    /// A family of one, so far.
+    pub fn of(member: Member) -> Self {
+        Self {
+            audit: member.arch.audit(),
+            members: vec![member],
+        }
+    }
+}
+
 /// One table.
 #[derive(Debug)]
 pub struct Member {

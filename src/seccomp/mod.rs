@@ -17,9 +17,10 @@
 //!
 //! What runc and libseccomp decide, this decides (tests/seccomp_oracle.rs compares them call by call),
 //! down to the answer ENOSYS for calls newer than the profile, which keeps new C libraries working
-//! under old profiles. Where libseccomp 2.6 contradicts its own documentation, the documentation wins:
-//! it shares the tails of rules with `<`, `>` and a second condition, so that one rule's tail is also
-//! asked behind the other's range.
+//! under old profiles. It parts from libseccomp (2.5.4 to 2.6.1) where that misses what the profile
+//! says: when several rules with conditions stand on one call, its programs may compare the word of
+//! another argument left in the accumulator, apply one rule's further condition to another's range, or
+//! drop a rule. A profile's meaning wins.
 //!
 //! [`run`] has the two effects: the child loads the filter, the runtime hands the descriptor of a
 //! listener to the agent that answers SCMP_ACT_NOTIFY.
@@ -31,6 +32,8 @@ mod plan;
 mod rules;
 pub mod run;
 pub mod tables;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use plan::{Filter, Listener, compile};

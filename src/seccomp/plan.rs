@@ -5,9 +5,9 @@ use seccompiler::sock_filter;
 use crate::config::{Seccomp, SeccompAction as Action, SeccompRule};
 use crate::error::{Failure, Field, Result};
 
-use super::layout::{self, Decision, Family};
+use super::layout::{self, Decision, Family, Member};
 use super::rules::{self, Chain, Test};
-use super::tables::{self, ARCHITECTURES, Arch};
+use super::tables::{self, ARCHITECTURES, Arch, Multiplexed, Numbers};
 use super::words::{self, FLAGS};
 
 /// The kernel's limit of a program (BPF_MAXINSNS).
@@ -48,28 +48,18 @@ pub fn compile(profile: &Seccomp, native: Arch) -> Result<Filter> {
     let listener = listener(profile)?;
     let flags = flags(profile, listener.as_ref())?;
 
+    let (names, unknown) = resolve(profile);
     let mut families: Vec<Family> = Vec::with_capacity(2);
     for arch in archs {
-        let calls = decisions(profile, &rules, arch)?;
-        let newest = newest(profile, arch).filter(|_| hides_new_calls(profile.default_action));
-        let family = match families
-            .iter()
-            .position(|family| family.audit == arch.audit())
-        {
-            Some(known) => &mut families[known],
-            None => {
-                families.push(Family {
-                    audit: arch.audit(),
-                    members: Vec::with_capacity(2),
-                });
-                families.last_mut().expect("one was pushed just now")
-            }
-        };
-        family.members.push(layout::Member {
+        let member = Member {
             arch,
-            calls,
-            newest,
-        });
+            calls: decisions(&names, &rules, arch)?,
+            newest: newest(&names, arch).filter(|_| hides_new_calls(profile.default_action)),
+        };
+        match families.last_mut() {
+            Some(family) if family.audit == arch.audit() => family.members.push(member),
+            _ => families.push(Family::of(member)),
+        }
     }
     let instructions = layout::program(families, default);
     if instructions.len() > LONGEST {
@@ -83,7 +73,7 @@ pub fn compile(profile: &Seccomp, native: Arch) -> Result<Filter> {
         instructions,
         flags,
         listener,
-        unknown: unknown(profile),
+        unknown,
     })
 }
 
@@ -94,6 +84,13 @@ struct Rule {
     alternatives: Vec<Vec<Test>>,
     /// It says what happens anyway.
     idle: bool,
+}
+
+impl Rule {
+    /// Whether it has no conditions.
+    fn is_plain(&self) -> bool {
+        matches!(&self.alternatives[..], [only] if only.is_empty())
+    }
 }
 
 fn read_rules(profile: &Seccomp, default: u32) -> Result<Vec<Rule>> {
@@ -176,6 +173,32 @@ fn architectures(profile: &Seccomp, native: Arch) -> Result<Vec<Arch>> {
         .collect())
 }
 
+/// A call that a rule names.
+struct Name {
+    rule: usize,
+    numbers: Numbers,
+    /// Through what i386 reaches it besides directly.
+    multiplexed: Option<Multiplexed>,
+}
+
+/// The names that some architecture knows, in the order of the profile, and the others.
+fn resolve(profile: &Seccomp) -> (Vec<Name>, Vec<String>) {
+    let (mut known, mut unknown) = (Vec::with_capacity(512), Vec::new());
+    for (rule, asked) in profile.syscalls.iter().enumerate() {
+        for name in &asked.names {
+            match tables::numbers(name) {
+                Some(numbers) => known.push(Name {
+                    rule,
+                    numbers,
+                    multiplexed: tables::multiplexed(name),
+                }),
+                None => unknown.push(name.clone()),
+            }
+        }
+    }
+    (known, unknown)
+}
+
 /// A rule for a number of one table.
 struct Entry {
     number: u32,
@@ -185,8 +208,8 @@ struct Entry {
 }
 
 /// What one table's calls meet, by ascending number.
-fn decisions(profile: &Seccomp, rules: &[Rule], arch: Arch) -> Result<Vec<(u32, Decision)>> {
-    let mut entries = entries(profile, rules, arch);
+fn decisions(names: &[Name], rules: &[Rule], arch: Arch) -> Result<Vec<(u32, Decision)>> {
+    let mut entries = entries(names, rules, arch);
     entries.sort_by_key(|entry| entry.number);
     let mut calls = Vec::with_capacity(entries.len());
     for group in entries.chunk_by(|a, b| a.number == b.number) {
@@ -195,37 +218,30 @@ fn decisions(profile: &Seccomp, rules: &[Rule], arch: Arch) -> Result<Vec<(u32, 
     Ok(calls)
 }
 
-fn entries(profile: &Seccomp, rules: &[Rule], arch: Arch) -> Vec<Entry> {
-    let mut entries = Vec::with_capacity(512);
-    let asking = profile
-        .syscalls
-        .iter()
-        .enumerate()
-        .filter(|(rule, _)| !rules[*rule].idle);
-    for (rule, name) in
-        asking.flat_map(|(rule, asked)| asked.names.iter().map(move |name| (rule, name)))
-    {
-        if arch == Arch::X86
-            && let Some(multiplexed) = tables::multiplexed(name)
-        {
-            entries.push(Entry {
-                number: multiplexed.through,
-                rule,
-                subcall: Some(multiplexed.subcall),
-            });
-        }
-        if let Some(number) = tables::numbers(name).and_then(|numbers| numbers.on(arch)) {
-            entries.push(Entry {
-                number,
-                rule,
-                subcall: None,
-            });
-        }
+fn entries(names: &[Name], rules: &[Rule], arch: Arch) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(names.len() + 32);
+    for name in names.iter().filter(|name| !rules[name.rule].idle) {
+        let through = name.multiplexed.filter(|_| arch == Arch::X86);
+        entries.extend(through.map(|known| Entry {
+            number: known.through,
+            rule: name.rule,
+            subcall: Some(known.subcall),
+        }));
+        entries.extend(name.numbers.on(arch).map(|number| Entry {
+            number,
+            rule: name.rule,
+            subcall: None,
+        }));
     }
     entries
 }
 
 fn decide(rules: &[Rule], entries: &[Entry], arch: Arch) -> Result<Decision> {
+    // Nearly always there is one rule, without conditions; then nothing needs to be put in order.
+    let first = &rules[entries[0].rule];
+    if entries[0].subcall.is_none() && first.is_plain() {
+        return Ok(Decision::Return(first.verdict));
+    }
     let mut chains = Vec::new();
     for entry in entries {
         let rule = &rules[entry.rule];
@@ -256,21 +272,13 @@ fn hides_new_calls(default: Action) -> bool {
 
 /// The greatest number that the profile names, which stands for the newest call that its author knew.
 /// Calls that i386 multiplexes do not count, as their direct numbers came long after them.
-fn newest(profile: &Seccomp, arch: Arch) -> Option<u32> {
-    let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
-    let counts = |name: &&String| arch != Arch::X86 || tables::multiplexed(name).is_none();
+fn newest(names: &[Name], arch: Arch) -> Option<u32> {
+    let direct = |name: &&Name| arch != Arch::X86 || name.multiplexed.is_none();
     let numbers = names
-        .filter(counts)
-        .filter_map(|name| tables::numbers(name)?.on(arch));
+        .iter()
+        .filter(direct)
+        .filter_map(|name| name.numbers.on(arch));
     numbers.max().filter(|number| *number > 0)
-}
-
-fn unknown(profile: &Seccomp) -> Vec<String> {
-    let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
-    names
-        .filter(|name| tables::numbers(name).is_none())
-        .cloned()
-        .collect()
 }
 
 /// The agent, if any rule asks for it.

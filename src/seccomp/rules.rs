@@ -129,17 +129,17 @@ pub fn add(chains: &mut Vec<Chain>, new: Chain, width: Width) -> Result<(), Cont
         chains.push(new);
         return Ok(());
     }
+    if chains.iter().any(|old| old.covers(&new)) {
+        return Ok(());
+    }
+    let is_longer = |old: &Chain| old.tests.starts_with(&new.tests);
     if chains
         .iter()
-        .any(|old| old.verdict != new.verdict && old.tests.starts_with(&new.tests))
+        .any(|old| old.verdict != new.verdict && is_longer(old))
     {
         return Err(Contradiction);
     }
-    let never_asked = |old: &Chain| new.tests.starts_with(&old.tests);
-    if chains
-        .iter()
-        .any(|old| never_asked(old) || old.covers(&new))
-    {
+    if chains.iter().any(|old| new.tests.starts_with(&old.tests)) {
         return Ok(());
     }
     chains.retain(|old| !new.covers(old));

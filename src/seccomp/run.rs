@@ -100,3 +100,75 @@ pub fn supported_flags() -> Vec<&'static str> {
         .filter(|flag| sys::seccomp::knows_flags(needs(flag)));
     taken.map(|flag| flag.name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn the_process_state_is_that_of_the_specification() {
+        let listener = Listener {
+            path: "/agent".to_owned(),
+            metadata: "hello".to_owned(),
+        };
+        let state = serde_json::json!({"id": "a"});
+        let json = process_state(&listener, "1.3.0", 7, &state).unwrap();
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            r#"{"ociVersion":"1.3.0","fds":["seccompFd"],"pid":7,"metadata":"hello","state":{"id":"a"}}"#
+        );
+    }
+
+    #[test]
+    fn an_agent_gets_the_descriptor_and_one_state_a_connection() {
+        let path = std::env::temp_dir().join(format!("corten-agent-{}", std::process::id()));
+        let agent = UnixListener::bind(&path).unwrap();
+        let listener = Listener {
+            path: path.to_str().unwrap().to_owned(),
+            metadata: String::new(),
+        };
+        let (given, _kept) = std::os::unix::net::UnixStream::pair().unwrap();
+        send_listener(&listener, given.as_fd(), b"state").unwrap();
+        let (mut connection, _) = agent.accept().unwrap();
+        let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+        let mut bytes = [0; 2];
+        let mut text = [std::io::IoSliceMut::new(&mut bytes)];
+        let message = nix::sys::socket::recvmsg::<()>(
+            connection.as_raw_fd(),
+            &mut text,
+            Some(&mut space),
+            MsgFlags::empty(),
+        )
+        .unwrap();
+        let received: Vec<_> = message.cmsgs().unwrap().collect();
+        assert!(
+            matches!(&received[..], [nix::sys::socket::ControlMessageOwned::ScmRights(fds)] if fds.len() == 1)
+        );
+        let mut rest = String::new();
+        connection.read_to_string(&mut rest).unwrap();
+        assert_eq!((&bytes, rest.as_str()), (b"st", "ate"));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn an_agent_that_is_not_there_is_named_by_its_field() {
+        let listener = Listener {
+            path: "/nowhere/agent".to_owned(),
+            metadata: String::new(),
+        };
+        let failure = send_listener(&listener, std::io::stdin().as_fd(), b"").unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "linux.seccomp.listenerPath: cannot connect to /nowhere/agent: no such file or directory"
+        );
+    }
+
+    #[test]
+    fn this_kernel_knows_all_flags() {
+        assert_eq!(supported_flags(), super::super::known_flags());
+    }
+}
