@@ -27,7 +27,7 @@ impl Dice {
 
     /// True once in so many throws.
     pub fn one_in(&mut self, sides: u64) -> bool {
-        self.throw() % sides == 0
+        self.throw().is_multiple_of(sides)
     }
 
     fn pick<T: Clone>(&mut self, from: &[T]) -> T {
@@ -164,31 +164,35 @@ fn argument(dice: &mut Dice) -> SeccompArg {
     }
 }
 
-/// Whether two rules of one call compare an argument by order and one of them asks more. libseccomp then
-/// shares the comparison of the high halves, and with it loses one rule or applies its further
-/// condition to the other's range.
-pub fn shares_tails(profile: &Seccomp) -> bool {
-    let ordered = |arg: &&SeccompArg| {
-        matches!(
-            arg.op,
-            Operator::Lt | Operator::Le | Operator::Ge | Operator::Gt
-        )
-    };
-    let meets =
-        |a: &SeccompRule, b: &SeccompRule| a.names.iter().any(|name| b.names.contains(name));
-    let shares = |long: &SeccompRule, other: &SeccompRule| {
-        let mut both = long.args.iter().filter(ordered);
-        both.any(|arg| {
-            other
-                .args
-                .iter()
-                .filter(ordered)
-                .any(|known| known.index == arg.index)
-        })
-    };
+/// Whether two rules of one call compare an argument with ranges that libseccomp mixes up. It shares the
+/// comparison of the high halves, and with it loses one rule or applies its further condition to the
+/// other's range; it asks a range where it asks its complement, `== 7` where it asks `!= 7`; of two "not equal" with different
+/// actions one wins if the high halves differ, the other if they do not.
+pub fn mixes_ranges(profile: &Seccomp) -> bool {
     let rules = || profile.syscalls.iter().enumerate();
-    let long = |rule: &SeccompRule| rule.args.len() > 1;
-    rules().any(|(i, a)| long(a) && rules().any(|(j, b)| i != j && meets(a, b) && shares(a, b)))
+    let meet = |a: &SeccompRule, b: &SeccompRule| a.names.iter().any(|name| b.names.contains(name));
+    rules().any(|(i, a)| rules().any(|(j, b)| i < j && meet(a, b) && mix(a, b)))
+}
+
+fn mix(a: &SeccompRule, b: &SeccompRule) -> bool {
+    let longer = a.args.len().max(b.args.len()) > 1;
+    let differ = (a.action, a.errno_ret) != (b.action, b.errno_ret);
+    let mix = |one: &SeccompArg, two: &SeccompArg| match (one.op, two.op) {
+        (Operator::Ne, Operator::Ne) => differ,
+        (Operator::Eq, Operator::Ne) | (Operator::Ne, Operator::Eq) => longer,
+        // Up to 2.5.4 the wider range wins below the narrower one's high half.
+        (Operator::Lt | Operator::Le, Operator::Lt | Operator::Le) => longer || differ,
+        (Operator::Ge | Operator::Gt, Operator::Ge | Operator::Gt) => longer,
+        (Operator::Lt | Operator::Le, Operator::Ge | Operator::Gt) => longer || differ,
+        (Operator::Ge | Operator::Gt, Operator::Lt | Operator::Le) => longer || differ,
+        _ => false,
+    };
+    let against = |one: &SeccompArg| {
+        b.args
+            .iter()
+            .any(|two| one.index == two.index && mix(one, two))
+    };
+    a.args.iter().any(against)
 }
 
 /// Every number once, the ruled ones often, with arguments around the values that rules compare with.
