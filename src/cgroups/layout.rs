@@ -68,10 +68,6 @@ impl CgroupHost {
     /// Looks at the host. `cgroups_path` decides whether our own cgroup matters.
     pub fn probe(cgroups_path: Option<&str>, device_filter: DeviceFilter) -> Result<Self> {
         let layout = probe_layout()?;
-        let mount = match layout {
-            Layout::Unified => UNIFIED,
-            Layout::Hybrid => HYBRID,
-        };
         let controllers: Vec<String> = match layout {
             Layout::Unified => read(c"/sys/fs/cgroup/cgroup.controllers")?,
             Layout::Hybrid => read(c"/sys/fs/cgroup/unified/cgroup.controllers")?,
@@ -92,7 +88,7 @@ impl CgroupHost {
             _ => own_cgroup(&read(c"/proc/self/cgroup")?),
         };
         Ok(Self {
-            mount: PathBuf::from(mount),
+            mount: layout.mount_point().to_owned(),
             layout,
             controllers,
             v1,
@@ -115,6 +111,20 @@ impl CgroupHost {
         self.v1
             .iter()
             .find(|hierarchy| hierarchy.controllers.iter().any(|name| name == old_name))
+    }
+}
+
+/// Where the v2 tree is mounted, for commands that need no more than that.
+pub fn mount_point() -> Result<&'static Path> {
+    probe_layout().map(Layout::mount_point)
+}
+
+impl Layout {
+    fn mount_point(self) -> &'static Path {
+        Path::new(match self {
+            Self::Unified => UNIFIED,
+            Self::Hybrid => HYBRID,
+        })
     }
 }
 

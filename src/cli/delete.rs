@@ -28,7 +28,9 @@ impl Subcommand for Delete {
         } else {
             Thoroughness::OnlyStopped
         };
-        destroy(&call.root()?, &Id::parse(&self.id)?, thoroughness)?;
+        for warning in destroy(&call.root()?, &Id::parse(&self.id)?, thoroughness)? {
+            call.log.note(&format!("warning: {warning}"));
+        }
         Ok(0)
     }
 }

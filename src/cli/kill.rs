@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, FlagsEnd, Subcommand, Words, signal};
 use crate::error::Result;
-use crate::state::{Container, Id, PidNamespace, Status, cgroup, identity};
+use crate::state::{Container, Id, PidNamespace, Status, identity};
 
 /// Flags and words.
 #[derive(Debug, Args)]
@@ -63,16 +63,9 @@ fn send(container: &Container, signal: i32) -> Result<Reached> {
 
 /// Also reaches what Init left behind when it ended.
 fn kill_all(container: &Container) -> Result<Reached> {
-    let directory = container
-        .record()
-        .cgroup
-        .as_ref()
-        .map(cgroup::find)
-        .transpose()?
-        .flatten();
-    match directory {
-        Some(directory) if !cgroup::is_empty(&directory)? => {
-            cgroup::kill(&directory)?;
+    match container.cgroup()? {
+        Some(cgroup) if !cgroup.is_empty()? => {
+            cgroup.kill()?;
             Ok(Reached::Somebody)
         }
         _ => Ok(Reached::Nobody),

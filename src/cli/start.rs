@@ -4,7 +4,8 @@ use clap::Args;
 
 use super::{Call, Subcommand, Words};
 use crate::error::{Code, Failure, Result};
-use crate::state::{Container, Id, Status, gate};
+use crate::hooks::{Kind, Place, run_hooks};
+use crate::state::{Container, Id, Lock, Status, destroy, gate, hooks};
 
 /// Words.
 #[derive(Debug, Args)]
@@ -20,9 +21,9 @@ impl Subcommand for Start {
     const WORDS: Words = Words::Exactly(1);
 
     fn run(self, call: &Call) -> Result<u8> {
-        let (container, _lock) = Container::open_locked(&call.root()?, &Id::parse(&self.id)?)?;
+        let (container, lock) = Container::open_locked(&call.root()?, &Id::parse(&self.id)?)?;
         let refused = match container.status_locked()? {
-            Status::Created => return gate::open(container.directory()).map(|()| 0),
+            Status::Created => return start(call, &container, lock).map(|()| 0),
             Status::Stopped => "cannot start a container that has stopped",
             Status::Running => "cannot start an already running container",
             Status::Paused => "cannot start a container in the paused state",
@@ -30,4 +31,40 @@ impl Subcommand for Start {
         };
         Err(Failure::new(Code::State, refused))
     }
+}
+
+/// Opens the gate. A hook that fails ends the container and its life (runtime.md, lifecycle steps 8
+/// and 10: continue at step 12, which is delete).
+fn start(call: &Call, container: &Container, lock: Lock) -> Result<()> {
+    let failure = match gate::open(container.directory()) {
+        Ok(()) => match run_poststart_hooks(container) {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
+        },
+        Err(failure) if failure.code == Code::Hook => failure,
+        Err(failure) => return Err(failure),
+    };
+    let undone = destroy::remove(container);
+    drop(lock);
+    match undone {
+        Ok(warnings) => {
+            warnings
+                .iter()
+                .for_each(|warning| call.log.warn(warning.to_string()));
+            Err(failure)
+        }
+        Err(left) => Err(failure.hint(format!("and it could not be undone: {left}"))),
+    }
+}
+
+fn run_poststart_hooks(container: &Container) -> Result<()> {
+    if !container.record().has_poststart_hooks {
+        return Ok(());
+    }
+    let state = hooks::state(container, Status::Running)?;
+    run_hooks(
+        &hooks::of(container, Kind::Poststart)?,
+        &Place::RUNTIME,
+        &state,
+    )
 }

@@ -315,7 +315,12 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
             let undone = destroy::remove(&container);
             drop(lock);
             return Err(match undone {
-                Ok(()) => failure,
+                Ok(warnings) => {
+                    warnings
+                        .iter()
+                        .for_each(|warning| create.log.warn(warning.to_string()));
+                    failure
+                }
                 Err(left) => Failure {
                     hint: Some(format!("and it could not be undone: {left}")),
                     ..failure
@@ -371,6 +376,7 @@ fn record(plan: &Plan, spec: &Spec, request: &Request, cgroup: &str) -> Result<R
         },
         joined: joined.collect(),
         undo: undo(plan, request),
+        has_poststart_hooks: !spec.hooks.poststart.is_empty(),
         has_poststop_hooks: !spec.hooks.poststop.is_empty(),
         no_new_privileges: spec
             .process
@@ -429,7 +435,9 @@ impl Made {
             signals,
         );
         if request.at_end == AtEnd::Delete {
-            destroy(&root, &id, Thoroughness::Force)?;
+            for warning in destroy(&root, &id, Thoroughness::Force)? {
+                request.create.log.warn(warning.to_string());
+            }
         }
         status
     }

@@ -1,89 +1,112 @@
 //! The container's cgroup, found again by what the record says of it.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use super::record::{CgroupRecord, is_below_the_mount};
+use super::record::CgroupRecord;
+use crate::cgroups::{CgroupPath, layout, remove, run};
 use crate::error::{Act, Code, Failure, Result};
+use crate::sys::Errno;
+use crate::sys::cgroup::read_file;
 
-/// The directory of a recorded cgroup. None if it is gone, or if the directory that has its name now
-/// is another one: its processes are none of ours.
-pub fn find(record: &CgroupRecord) -> Result<Option<PathBuf>> {
-    if !is_below_the_mount(&record.path) {
-        return Err(Failure::new(
-            Code::State,
-            format!("cannot use the recorded cgroup {:?}", record.path),
-        )
-        .because("it is not below the mount point"));
-    }
-    let relative = record.path.strip_prefix("/").unwrap_or(&record.path);
-    let directory = mount_point().join(relative);
-    match std::fs::metadata(&directory) {
-        Ok(found) if record.id.is_none_or(|id| id == found.ino()) => Ok(Some(directory)),
-        Ok(_) => Ok(None),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).act(|| format!("cannot look at cgroup {}", directory.display())),
-    }
+/// A cgroup that was found, held open.
+#[derive(Debug)]
+pub struct Cgroup {
+    mount: OwnedFd,
+    path: CgroupPath,
+    directory: OwnedFd,
 }
 
-/// Where cgroup v2 is: on a hybrid host below the v1 controllers.
-fn mount_point() -> &'static Path {
-    let hybrid = Path::new("/sys/fs/cgroup/unified");
-    if hybrid.join("cgroup.procs").exists() {
-        hybrid
-    } else {
-        Path::new("/sys/fs/cgroup")
-    }
-}
-
-/// Kills every process in the cgroup and below.
-pub fn kill(directory: &Path) -> Result<()> {
-    let file = directory.join("cgroup.kill");
-    std::fs::write(&file, "1").act(|| format!("cannot write {}", file.display()))
-}
-
-/// Whether the cgroup and all below it hold no process.
-pub fn is_empty(directory: &Path) -> Result<bool> {
-    let file = directory.join("cgroup.events");
-    let events =
-        std::fs::read_to_string(&file).act(|| format!("cannot read {}", file.display()))?;
-    Ok(events.lines().any(|line| line == "populated 0"))
-}
-
-/// Waits until the cgroup is empty: true; or until the time is over: false.
-pub fn wait_empty(directory: &Path, time: Duration) -> Result<bool> {
-    let deadline = std::time::Instant::now() + time;
-    while !is_empty(directory)? {
-        if std::time::Instant::now() >= deadline {
-            return Ok(false);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(true)
-}
-
-/// Removes the cgroup and all below it.
-pub fn remove(directory: &Path) -> Result<()> {
-    let entries = match std::fs::read_dir(directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.act(|| format!("cannot read {}", directory.display()))?,
-    };
-    for entry in entries {
-        let entry = entry.act(|| format!("cannot read {}", directory.display()))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove(&entry.path())?;
+impl Cgroup {
+    /// The cgroup of a record. None if it is gone, or if the directory that has its path now is
+    /// another one: its processes are none of ours.
+    pub fn find(record: &CgroupRecord) -> Result<Option<Self>> {
+        let path = path(&record.path).ok_or_else(|| {
+            Failure::new(
+                Code::State,
+                "cannot use the cgroup in the container's record",
+            )
+            .because(format!(
+                "{:?} is no path below the mount point",
+                record.path
+            ))
+        })?;
+        let found = Self::at(path)?;
+        let Some(id) = record.id else {
+            return Ok(found);
+        };
+        match found {
+            Some(cgroup) if run::id(cgroup.directory())? == id => Ok(Some(cgroup)),
+            _ => Ok(None),
         }
     }
-    match std::fs::remove_dir(directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => removed.act(|| format!("cannot remove cgroup {}", directory.display())),
+
+    /// The cgroup at a path, whosever it is.
+    pub fn at(path: CgroupPath) -> Result<Option<Self>> {
+        let mount = run::open_mount(layout::mount_point()?)?;
+        let directory = run::open(mount.as_fd(), &path)?;
+        Ok(directory.map(|directory| Self {
+            mount,
+            path,
+            directory,
+        }))
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Whether no process is in it and below it. One that is gone is empty.
+    pub fn is_empty(&self) -> Result<bool> {
+        match read_file(self.directory(), c"cgroup.events") {
+            Ok(events) => Ok(events.lines().any(|line| line == "populated 0")),
+            Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(true),
+            Err(errno) => Err(errno).act(|| "cannot read cgroup.events"),
+        }
+    }
+
+    /// Kills every process in it and below it; none to kill is none to wait for.
+    pub fn kill(&self) -> Result<()> {
+        if self.is_empty()? {
+            Ok(())
+        } else {
+            remove::kill(self.directory())
+        }
+    }
+
+    /// Waits until it is empty: true; or until the time is over: false.
+    pub fn empty_within(&self, time: Duration) -> Result<bool> {
+        match remove::wait_empty(self.directory(), Instant::now() + time) {
+            Ok(()) => Ok(true),
+            Err(failure) if failure.code == Code::Timeout => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Removes it and all below it, waiting for processes that are about to vanish.
+    pub fn remove_within(&self, time: Duration) -> Result<()> {
+        remove::remove(self.mount.as_fd(), &self.path, Instant::now() + time)
     }
 }
 
-/// Whether the cgroup is frozen, or about to be.
-pub fn frozen(directory: &Path) -> Result<bool> {
-    let file = directory.join("cgroup.freeze");
-    let text = std::fs::read_to_string(&file).act(|| format!("cannot read {}", file.display()))?;
-    Ok(text.trim_end() == "1")
+/// A recorded path, `/a/b`, as one that could have been ours: not the root cgroup, for killing that
+/// one would kill the machine, and nothing that climbs.
+pub fn path(recorded: &Path) -> Option<CgroupPath> {
+    let relative = recorded.to_str()?.strip_prefix('/')?;
+    CgroupPath::try_from(relative.to_owned()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_record_names_the_root_cgroup_or_climbs_out() {
+        for recorded in ["/", "", "x", "/../x", "/a/../..", "//", "/a//b", "/a/"] {
+            assert!(path(Path::new(recorded)).is_none(), "{recorded}");
+        }
+        assert_eq!(path(Path::new("/a/b")).unwrap().as_str(), "a/b");
+    }
 }

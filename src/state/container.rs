@@ -12,20 +12,22 @@ use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::Serialize;
 
+use super::cgroup::Cgroup;
+use super::destroy;
 use super::gate::{self, Gate};
 use super::identity::{self, Process};
 use super::record::{Record, Stage};
 use super::root::{Id, Root};
-use super::{cgroup, destroy};
+use crate::cgroups::freeze;
 use crate::error::{Act, Code, Failure, Result};
 use crate::sys::Errno;
 
 /// The record's name in the container's directory.
-const RECORD: &str = "state.json";
+pub(super) const RECORD: &str = "state.json";
 /// The name of the frozen configuration.
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 /// What is written before it is renamed.
-const UNFINISHED: &str = ".unfinished";
+pub(super) const UNFINISHED: &str = ".unfinished";
 /// No record or configuration is longer; annotations may take megabytes.
 const LONGEST_FILE: u64 = 64 << 20;
 /// How long a command waits for another one on the same container.
@@ -247,22 +249,14 @@ impl Container {
         }
     }
 
+    /// The container's cgroup; None if it has none of its own, or if it is gone.
+    pub fn cgroup(&self) -> Result<Option<Cgroup>> {
+        self.record.cgroup.as_ref().map_or(Ok(None), Cgroup::find)
+    }
+
     fn is_frozen(&self) -> Result<bool> {
-        let Some(record) = &self.record.cgroup else {
-            return Ok(false);
-        };
-        match cgroup::find(record)? {
-            // It may go away between the two calls, together with its last process.
-            Some(directory) => match cgroup::frozen(&directory) {
-                Err(failure)
-                    if matches!(failure.errno(), Some(Errno(libc::ENOENT | libc::ENODEV))) =>
-                {
-                    Ok(false)
-                }
-                frozen => frozen,
-            },
-            None => Ok(false),
-        }
+        self.cgroup()?
+            .map_or(Ok(false), |cgroup| freeze::frozen(cgroup.directory()))
     }
 
     fn is_locked(&self) -> Result<bool> {

@@ -10,14 +10,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno as NixErrno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::cgroup;
-use super::container::{Container, Status, lock, read_file, unlink};
-use super::gate;
-use super::record::{CgroupDriver, CgroupRecord, Record, Remains, Undo};
+use super::cgroup::Cgroup;
+use super::container::{CONFIG, Container, RECORD, Status, UNFINISHED, lock, read_file, unlink};
+use super::record::{CgroupDriver, CgroupRecord, Remains, Undo};
 use super::root::{Id, Root};
+use super::{gate, hooks};
+use crate::cgroups::plan::resolve_path;
+use crate::cgroups::{self, CgroupHost, DeviceFilter};
+use crate::config;
 use crate::error::{Act, Code, Failure, Result};
+use crate::hooks::{Kind, Place, run_poststop};
 use crate::sys::Errno;
 
 /// How long the killed may take to end: uninterruptible sleep in the kernel is what takes it.
@@ -32,22 +38,20 @@ pub enum Thoroughness {
     Force,
 }
 
-/// `delete`: by id, because with [`Thoroughness::Force`] there may be no readable record.
-pub fn destroy(root: &Root, id: &Id, thoroughness: Thoroughness) -> Result<()> {
-    let opened = Container::open_locked(root, id);
-    match (opened, thoroughness) {
-        (Ok((container, _lock)), _) => {
-            let status = container.status_locked();
-            if thoroughness == Thoroughness::OnlyStopped {
-                refuse_living(id, status?)?;
-            }
+/// `delete`: by id, because with [`Thoroughness::Force`] there may be no readable record. What comes
+/// back are warnings: poststop hooks that failed.
+pub fn destroy(root: &Root, id: &Id, thoroughness: Thoroughness) -> Result<Vec<Failure>> {
+    match (Container::open_locked(root, id), thoroughness) {
+        (Ok((container, _lock)), Thoroughness::Force) => remove(&container),
+        (Ok((container, _lock)), Thoroughness::OnlyStopped) => {
+            refuse_living(id, container.status_locked()?)?;
             remove(&container)
         }
-        (Err(failure), Thoroughness::Force) if failure.code == Code::NotFound => {
-            remove_remains(root, id)
-        }
-        (Err(failure), Thoroughness::Force) if failure.code == Code::State => {
-            remove_remains(root, id)
+        (Err(failure), Thoroughness::Force)
+            if matches!(failure.code, Code::NotFound | Code::State) =>
+        {
+            remove_remains(root, id)?;
+            Ok(Vec::new())
         }
         (Err(failure), _) => Err(failure),
     }
@@ -66,25 +70,33 @@ fn refuse_living(id: &Id, status: Status) -> Result<()> {
     }
 }
 
-/// Kills, undoes and forgets a container; the caller holds its lock.
-pub fn remove(container: &Container) -> Result<()> {
+/// Kills, undoes and forgets a container; the caller holds its lock. What comes back are warnings:
+/// the failures of poststop hooks, which keep nothing from going on (config.md, Poststop).
+pub fn remove(container: &Container) -> Result<Vec<Failure>> {
     let record = container.record();
     kill(container)?;
     if let Some(cgroup) = &record.cgroup {
         remove_cgroup(cgroup)?;
     }
     undo(&record.undo)?;
-    let hooks = run_poststop_hooks(record);
-    // A poststop hook that fails is told, but the container is gone all the same (runtime.md,
-    // lifecycle step 13).
+    let warnings = run_poststop_hooks(container);
     container.forget()?;
-    hooks
+    Ok(warnings)
 }
 
 /// Kills every process of the container and waits until all have ended.
 pub fn kill(container: &Container) -> Result<()> {
-    if let Some(cgroup) = &container.record().cgroup {
-        kill_cgroup(cgroup)?;
+    // Without a number, `create` did not come to know whether the cgroup is its own: another
+    // container's, which made it fail, has the same path, and its processes are none of ours. Of ours
+    // there can only be Init, which dies with `create`.
+    if container
+        .record()
+        .cgroup
+        .as_ref()
+        .is_some_and(|cgroup| cgroup.id.is_some())
+        && let Some(cgroup) = container.cgroup()?
+    {
+        kill_cgroup(&cgroup)?;
     }
     // Without a cgroup, or moved out of it, Init is still known by its number and start time.
     let Some(process) = container.process()? else {
@@ -101,40 +113,29 @@ pub fn kill(container: &Container) -> Result<()> {
     }
 }
 
-/// Kills what is in a recorded cgroup, and waits until it is empty. A cgroup that is gone is empty.
-pub fn kill_cgroup(record: &CgroupRecord) -> Result<()> {
-    let Some(directory) = cgroup::find(record)? else {
-        return Ok(());
-    };
-    let killed = || -> Result<bool> {
-        if cgroup::is_empty(&directory)? {
-            return Ok(true);
-        }
-        cgroup::kill(&directory)?;
-        cgroup::wait_empty(&directory, DEATH_DEADLINE)
-    };
-    match killed() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(still_running()),
-        Err(failure) if is_gone(&failure) => Ok(()),
-        Err(failure) => Err(failure),
+/// Kills what is in a cgroup, and waits until it is empty.
+fn kill_cgroup(cgroup: &Cgroup) -> Result<()> {
+    cgroup.kill()?;
+    if cgroup.empty_within(DEATH_DEADLINE)? {
+        Ok(())
+    } else {
+        Err(still_running())
     }
-}
-
-fn remove_cgroup(record: &CgroupRecord) -> Result<()> {
-    match cgroup::find(record)? {
-        Some(directory) => cgroup::remove(&directory),
-        None => Ok(()),
-    }
-}
-
-/// Somebody else removed the cgroup between two calls.
-fn is_gone(failure: &Failure) -> bool {
-    matches!(failure.errno(), Some(Errno(libc::ENOENT | libc::ENODEV)))
 }
 
 fn still_running() -> Failure {
     Failure::new(Code::Timeout, "container init still running")
+}
+
+fn remove_cgroup(record: &CgroupRecord) -> Result<()> {
+    let Some(cgroup) = Cgroup::find(record)? else {
+        return Ok(());
+    };
+    // See `kill`: where others live, it is not ours to remove.
+    if record.id.is_none() && !cgroup.empty_within(Duration::from_secs(1))? {
+        return Ok(());
+    }
+    cgroup.remove_within(DEATH_DEADLINE)
 }
 
 /// Walks an undo list backwards. One that fails does not keep the others from being undone.
@@ -182,26 +183,26 @@ fn remove_tree(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Poststop hooks run here: after everything is undone, before the record goes.
-fn run_poststop_hooks(record: &Record) -> Result<()> {
-    if !record.has_poststop_hooks {
-        return Ok(());
+/// Hooks that fail, or cannot even be read, are warnings.
+fn run_poststop_hooks(container: &Container) -> Vec<Failure> {
+    if !container.record().has_poststop_hooks {
+        return Vec::new();
     }
-    Err(Failure::config(
-        crate::error::Field::new("hooks.poststop"),
-        "cannot run hooks: not built yet",
-    ))
+    match hooks::of(container, Kind::Poststop) {
+        Ok(hooks) => match hooks::state(container, Status::Stopped) {
+            Ok(state) => run_poststop(&hooks, &Place::RUNTIME, &state),
+            Err(failure) => vec![failure],
+        },
+        Err(failure) => vec![failure],
+    }
 }
 
 /// `delete --force` of what has no readable record: by whatever can be salvaged.
 fn remove_remains(root: &Root, id: &Id) -> Result<()> {
-    let flags = nix::fcntl::OFlag::O_DIRECTORY
-        | nix::fcntl::OFlag::O_CLOEXEC
-        | nix::fcntl::OFlag::O_NOFOLLOW;
-    let no_mode = nix::sys::stat::Mode::empty();
-    let opened = nix::fcntl::open(root.path(), flags, no_mode).and_then(|parent| {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let opened = nix::fcntl::open(root.path(), flags, Mode::empty()).and_then(|parent| {
         Ok((
-            nix::fcntl::openat(&parent, id.as_str(), flags, no_mode)?,
+            nix::fcntl::openat(&parent, id.as_str(), flags, Mode::empty())?,
             parent,
         ))
     });
@@ -216,25 +217,42 @@ fn remove_remains(root: &Root, id: &Id) -> Result<()> {
         Err(failure) if failure.code == Code::NotFound => return Ok(()),
         lock => lock?,
     };
-    let text = read_file(directory.as_fd(), "state.json")?.unwrap_or_default();
-    let remains = Remains::salvage(&text);
-    if let Some(path) = remains.cgroup {
-        let cgroup = CgroupRecord {
-            path,
-            id: remains.cgroup_id,
-            driver: CgroupDriver::Cgroupfs,
-            unit: None,
-        };
-        kill_cgroup(&cgroup)?;
-        remove_cgroup(&cgroup)?;
+    // Without any record nothing else was done.
+    if let Some(record) = read_file(directory.as_fd(), RECORD)? {
+        let remains = Remains::salvage(&record);
+        end_cgroup_of(&remains, &directory, id)?;
+        undo(&remains.undo)?;
     }
-    undo(&remains.undo)?;
     forget(&parent, &directory, id)
+}
+
+/// The cgroup that the remains name; else the one where `create` would have put the container.
+fn end_cgroup_of(remains: &Remains, directory: &OwnedFd, id: &Id) -> Result<()> {
+    let path = match &remains.cgroup {
+        Some(path) => path.clone(),
+        None => {
+            let config = read_file(directory.as_fd(), CONFIG)?.unwrap_or_default();
+            // A configuration that cannot be read either leaves the place of one that says nothing.
+            let spec = config::parse(&config).unwrap_or_default();
+            let wanted = spec.linux.and_then(|linux| linux.cgroups_path);
+            let host = CgroupHost::probe(wanted.as_deref(), DeviceFilter::NotPermitted)?;
+            resolve_path(wanted.as_deref(), id.as_str(), host.own.as_deref())?
+        }
+    };
+    let Some(cgroup) = Cgroup::at(path)? else {
+        return Ok(());
+    };
+    let number = cgroups::run::id(cgroup.directory())?;
+    if remains.cgroup_id.is_some_and(|id| id != number) {
+        return Ok(());
+    }
+    kill_cgroup(&cgroup)?;
+    cgroup.remove_within(DEATH_DEADLINE)
 }
 
 /// Removes the container's directory, the record last.
 pub(super) fn forget(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<()> {
-    for name in [gate::SOCKET, "config.json", ".unfinished", "state.json"] {
+    for name in [gate::SOCKET, CONFIG, UNFINISHED, RECORD] {
         unlink(directory, name)?;
     }
     match unlinkat(root, id.as_str(), UnlinkatFlags::RemoveDir) {
@@ -250,7 +268,7 @@ pub(super) fn forget(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<()>
 mod tests {
     use super::*;
     use crate::state::container::tests::{Scratch, record};
-    use crate::state::{Stage, identity};
+    use crate::state::{Record, Stage, identity};
 
     fn id() -> Id {
         Id::parse("x").unwrap()

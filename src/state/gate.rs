@@ -107,21 +107,28 @@ pub fn open(directory: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// What Init reported before it died.
+/// What Init reported before it died. Its words name the field and the act, and the cause where the
+/// errno does not say it.
 fn failure_in(report: &[u8]) -> Failure {
     let number = |bytes: &[u8]| bytes.try_into().map(u32::from_le_bytes).unwrap_or_default();
     let (head, words) = report.split_at(report.len().min(8));
     let (step, errno) = head.split_at(head.len().min(4));
-    let errno = i32::try_from(number(errno)).unwrap_or_default();
-    let act = match std::str::from_utf8(words) {
-        Ok(words) if !words.is_empty() => words.to_owned(),
-        _ => format!("cannot start the container (step {})", number(step)),
+    let errno = Errno(i32::try_from(number(errno)).unwrap_or_default());
+    let act = match String::from_utf8_lossy(words).trim_end() {
+        "" => format!("cannot start the container (step {})", number(step)),
+        words => words.to_owned(),
     };
-    match errno {
-        0 => Failure::new(Code::Exec, act),
-        errno => Failure {
-            code: Code::Exec,
-            ..Failure::system(act, Errno(errno))
+    let code = if act.starts_with("hooks.") {
+        Code::Hook
+    } else {
+        Code::Exec
+    };
+    match errno.0 {
+        // A hook that ran and failed: there was no errno, so Init made one up.
+        libc::ECANCELED if code == Code::Hook => Failure::new(code, act),
+        _ => Failure {
+            code,
+            ..Failure::system(act, errno)
         },
     }
 }
@@ -188,17 +195,27 @@ mod tests {
     #[test]
     fn a_report_becomes_the_failure_with_its_errno() {
         let scratch = Scratch::new();
-        let init = init(
-            bind_gate(scratch.directory().as_fd()).unwrap(),
-            b"\x07\0\0\0\x02\0\0\0exec: \"/nope\"",
-        );
+        let report = b"\x07\0\0\0\x02\0\0\0process.args: exec: \"/nope\"";
+        let init = init(bind_gate(scratch.directory().as_fd()).unwrap(), report);
         let failure = open(scratch.directory().as_fd()).unwrap_err();
         init.join().unwrap();
         assert_eq!(
             failure.to_string(),
-            "exec: \"/nope\": no such file or directory"
+            "process.args: exec: \"/nope\": no such file or directory"
         );
         assert_eq!(failure.code, Code::Exec);
+    }
+
+    #[test]
+    fn what_a_hook_said_is_the_cause() {
+        let failure = failure_in(
+            b"\x07\0\0\0\x7d\0\0\0hooks.startContainer[0]: hook /h failed: no such device\n",
+        );
+        assert_eq!(
+            failure.to_string(),
+            "hooks.startContainer[0]: hook /h failed: no such device"
+        );
+        assert_eq!(failure.code, Code::Hook);
     }
 
     #[test]
@@ -208,11 +225,7 @@ mod tests {
             b"\x07\0\0\0\x02",
             b"\x07\0\0\0\xff\xff\xff\xff\xff",
         ] {
-            assert!(
-                failure_in(report)
-                    .to_string()
-                    .starts_with("cannot start the container (step")
-            );
+            assert!(!failure_in(report).to_string().is_empty());
         }
     }
 }

@@ -21,13 +21,15 @@
 //! other; the kernel drops the lock of a killed command. Commands that only look take no lock.
 //!
 //! [`root`] says where, [`record`] what, [`container`] puts them together, [`identity`] knows
-//! processes, [`gate`] is the outer side of the start gate, [`report`] what `state` prints,
+//! processes, [`gate`] is the outer side of the start gate, [`report`] what `state` prints, [`hooks`] those of later
+//! commands,
 //! [`destroy`] the way out.
 
 pub mod cgroup;
 pub mod container;
 pub mod destroy;
 pub mod gate;
+pub mod hooks;
 pub mod identity;
 pub mod record;
 pub mod report;

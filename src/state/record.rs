@@ -5,10 +5,12 @@
 //! to kill and remove, so [`Remains`] reads as much as `delete --force` needs from a record that is
 //! newer, torn or garbled.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::cgroup;
+use crate::cgroups::CgroupPath;
 use crate::config::Pairs;
 use crate::error::{Code, Failure, Result};
 
@@ -55,6 +57,9 @@ pub struct Record {
     /// What `create` leaves behind, in the order in which it was made; undone backwards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<Undo>,
+    /// Whether `start` has hooks to run; they are in the frozen config.json.
+    #[serde(default)]
+    pub has_poststart_hooks: bool,
     /// Whether `delete` has hooks to run; they are in the frozen config.json.
     #[serde(default)]
     pub has_poststop_hooks: bool,
@@ -193,8 +198,8 @@ fn unreadable(why: impl Into<String>) -> Failure {
 /// What `delete --force` works from when there is no [`Record`]: whatever could be read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Remains {
-    /// The cgroup's path relative to the mount point, if it can be one.
-    pub cgroup: Option<PathBuf>,
+    /// The cgroup's path, if it can be one.
+    pub cgroup: Option<CgroupPath>,
     /// The cgroup's inode number.
     pub cgroup_id: Option<u64>,
     /// The entries of the undo list that this version knows.
@@ -211,17 +216,16 @@ impl Remains {
                 ..Self::default()
             };
         };
-        let cgroup = &json["cgroup"];
+        let found = &json["cgroup"];
         let undo = json["undo"]
             .as_array()
             .map(Vec::as_slice)
             .unwrap_or_default();
         Self {
-            cgroup: cgroup["path"]
+            cgroup: found["path"]
                 .as_str()
-                .map(PathBuf::from)
-                .filter(|path| is_below_the_mount(path)),
-            cgroup_id: cgroup["id"].as_u64(),
+                .and_then(|path| cgroup::path(path.as_ref())),
+            cgroup_id: found["id"].as_u64(),
             // An entry that a newer version invented cannot be undone by this one.
             undo: undo
                 .iter()
@@ -232,7 +236,7 @@ impl Remains {
 }
 
 /// The string after `"cgroup":{"path":`.
-fn path_in_torn(text: &[u8]) -> Option<PathBuf> {
+fn path_in_torn(text: &[u8]) -> Option<CgroupPath> {
     const WORDS: &[u8] = br#""cgroup":{"path":"#;
     let start = text
         .windows(WORDS.len())
@@ -242,19 +246,7 @@ fn path_in_torn(text: &[u8]) -> Option<PathBuf> {
         .into_iter::<String>()
         .next()?;
     // A path torn in the middle has no closing quote, hence is an error here, hence unknown.
-    path.ok()
-        .map(PathBuf::from)
-        .filter(|path| is_below_the_mount(path))
-}
-
-/// Whether a recorded path names a cgroup below the mount point, and not the root cgroup itself:
-/// killing that one would kill the machine.
-pub fn is_below_the_mount(path: &Path) -> bool {
-    use std::path::Component;
-    let mut components = path.components();
-    components.next() == Some(Component::RootDir)
-        && components.clone().next().is_some()
-        && components.all(|component| matches!(component, Component::Normal(_)))
+    path.ok().and_then(|path| cgroup::path(path.as_ref()))
 }
 
 #[cfg(test)]
@@ -347,7 +339,7 @@ pub(crate) mod tests {
             .unwrap()
             .push(serde_json::json!({"act": "invented", "path": "/"}));
         let remains = Remains::salvage(json.to_string().as_bytes());
-        assert_eq!(remains.cgroup, Some("/corten/x".into()));
+        assert_eq!(remains.cgroup.unwrap().as_str(), "corten/x");
         assert_eq!(remains.cgroup_id, Some(7));
         assert_eq!(remains.undo, sample("x").undo);
     }
@@ -358,20 +350,12 @@ pub(crate) mod tests {
         for length in 0..text.len() {
             let found = Remains::salvage(&text[..length]).cgroup;
             assert!(
-                found.is_none() || found == Some("/corten/x".into()),
+                found
+                    .as_ref()
+                    .is_none_or(|path| path.as_str() == "corten/x"),
                 "{found:?}"
             );
         }
         assert!(Remains::salvage(&text[..text.len() - 1]).cgroup.is_some());
-    }
-
-    #[test]
-    fn no_record_names_the_root_cgroup_or_climbs_out() {
-        for path in ["/", "", "x", "/../x", "/a/../..", "//"] {
-            assert!(!is_below_the_mount(Path::new(path)), "{path}");
-            let text = serde_json::json!({"cgroup": {"path": path}}).to_string();
-            assert_eq!(Remains::salvage(text.as_bytes()).cgroup, None);
-        }
-        assert!(is_below_the_mount(Path::new("/a/b")));
     }
 }
