@@ -35,6 +35,7 @@ pub mod remove;
 pub mod run;
 pub mod stats;
 mod texts;
+pub mod update;
 pub mod walk;
 
 pub use devices::DeviceProgram;

@@ -18,42 +18,36 @@ pub struct Typed {
     pub flags_end: FlagsEnd,
 }
 
-/// What became of it.
-#[derive(Debug)]
-pub enum Parsed {
-    /// Help was asked for; the definition can render it.
-    Help(Box<Command>),
-    /// Values by flag, and all words that are not flags.
-    Matches(ArgMatches, Vec<String>),
+/// What was typed, in the one form that needs no interpretation.
+#[derive(Debug, PartialEq)]
+pub enum Read {
+    /// Help was asked for.
+    Help,
+    /// `--flag`, `--flag=value`; then all words that are not flags, for the caller to count.
+    Canonical {
+        /// In the order typed.
+        flags: Vec<String>,
+        /// In the order typed.
+        words: Vec<String>,
+    },
 }
 
-/// Parses by a definition.
-pub fn parse(definition: Command, typed: Typed) -> Result<Parsed> {
-    let Some(canonical) = canonical(&definition, typed)? else {
-        return Ok(Parsed::Help(Box::new(definition)));
-    };
-    let Canonical { flags, words } = canonical;
+/// The values of flags and, where the definition has positionals, of words. Of a flag that was
+/// repeated without need the last counts, as in Go.
+pub fn values(definition: Command, flags: Vec<String>, words: &[String]) -> Result<ArgMatches> {
     // A definition without positionals leaves the words to its caller.
     let takes_words = definition.get_positionals().next().is_some();
-    let definition = definition.no_binary_name(true).ignore_errors(false);
     let separator = takes_words.then(|| "--".to_owned());
-    let positionals = if takes_words { words.as_slice() } else { &[] };
+    let positionals = if takes_words { words } else { &[] };
     let arguments = flags
         .into_iter()
         .chain(separator)
         .chain(positionals.iter().cloned());
-    // Words are counted by the caller, in runc's sentences, so a missing one is no error here.
-    let mut definition = definition.mut_args(|arg| {
-        if arg.is_positional() {
-            arg.required(false)
-        } else {
-            arg
-        }
-    });
-    let matches = definition
-        .try_get_matches_from_mut(arguments)
-        .map_err(failure)?;
-    Ok(Parsed::Matches(matches, words))
+    definition
+        .no_binary_name(true)
+        .args_override_self(true)
+        .try_get_matches_from(arguments)
+        .map_err(failure)
 }
 
 /// clap's complaint about a value, in one line.
@@ -67,14 +61,8 @@ pub fn failure(error: clap::Error) -> Failure {
     Failure::new(Code::Usage, line)
 }
 
-#[derive(Debug, PartialEq)]
-struct Canonical {
-    flags: Vec<String>,
-    words: Vec<String>,
-}
-
-/// None if help was asked for.
-fn canonical(definition: &Command, typed: Typed) -> Result<Option<Canonical>> {
+/// Reads by a definition.
+pub fn read(definition: &Command, typed: Typed) -> Result<Read> {
     let (mut flags, mut words) = (Vec::new(), Vec::new());
     let mut rest = typed.words.into_iter();
     while let Some(word) = rest.next() {
@@ -91,7 +79,7 @@ fn canonical(definition: &Command, typed: Typed) -> Result<Option<Canonical>> {
             continue;
         };
         if matches!(name, "h" | "help") {
-            return Ok(None);
+            return Ok(Read::Help);
         }
         let flag = find(definition, name).ok_or_else(|| undefined(name))?;
         let long = flag.get_long().unwrap_or(name);
@@ -106,7 +94,7 @@ fn canonical(definition: &Command, typed: Typed) -> Result<Option<Canonical>> {
             flags.push(format!("--{long}"));
         }
     }
-    Ok(Some(Canonical { flags, words }))
+    Ok(Read::Canonical { flags, words })
 }
 
 /// `-name`, `--name`, `-name=value`, `--name=value`; None for a word, and for `-`, which means stdin.
@@ -204,11 +192,18 @@ mod tests {
         }
     }
 
-    fn read(flags_end: FlagsEnd, words: &[&str]) -> (String, String) {
-        let canonical = canonical(&definition(), typed(flags_end, words))
-            .unwrap()
-            .unwrap();
-        (canonical.flags.join(" "), canonical.words.join(" "))
+    fn canonical(flags_end: FlagsEnd, words: &[&str]) -> (String, String) {
+        match read(&definition(), typed(flags_end, words)).unwrap() {
+            Read::Canonical { flags, words } => (flags.join(" "), words.join(" ")),
+            Read::Help => panic!("no help was asked for"),
+        }
+    }
+
+    fn parse(words: &[&str]) -> Result<ArgMatches> {
+        match read(&definition(), typed(FlagsEnd::Anywhere, words))? {
+            Read::Canonical { flags, words } => values(definition(), flags, &words),
+            Read::Help => panic!("no help was asked for"),
+        }
     }
 
     #[test]
@@ -224,7 +219,7 @@ mod tests {
             &["x", "--bundle", "/b"],
         ] {
             assert_eq!(
-                read(FlagsEnd::Anywhere, words),
+                canonical(FlagsEnd::Anywhere, words),
                 ("--bundle=/b".into(), "x".into()),
                 "{words:?}"
             );
@@ -233,58 +228,47 @@ mod tests {
 
     #[test]
     fn a_boolean_may_say_true_or_false() {
-        assert_eq!(read(FlagsEnd::Anywhere, &["-keep=true", "x"]).0, "--keep");
-        assert_eq!(read(FlagsEnd::Anywhere, &["--keep=0", "x"]).0, "");
         assert_eq!(
-            read(FlagsEnd::Anywhere, &["--keep", "false"]),
+            canonical(FlagsEnd::Anywhere, &["-keep=true", "x"]).0,
+            "--keep"
+        );
+        assert_eq!(canonical(FlagsEnd::Anywhere, &["--keep=0", "x"]).0, "");
+        assert_eq!(
+            canonical(FlagsEnd::Anywhere, &["--keep", "false"]),
             ("--keep".into(), "false".into())
         );
-        assert!(
-            canonical(
-                &definition(),
-                typed(FlagsEnd::Anywhere, &["--keep=perhaps"])
-            )
-            .is_err()
-        );
+        assert!(parse(&["--keep=perhaps"]).is_err());
     }
 
     #[test]
     fn flags_end_at_the_first_word_where_a_program_follows() {
         let words = ["-k", "id", "ls", "-k", "--", "-l"];
         assert_eq!(
-            read(FlagsEnd::AtFirstWord, &words),
+            canonical(FlagsEnd::AtFirstWord, &words),
             ("--keep".into(), "id ls -k -- -l".into())
         );
         assert_eq!(
-            read(FlagsEnd::Anywhere, &["--", "-k"]),
+            canonical(FlagsEnd::Anywhere, &["--", "-k"]),
             (String::new(), "-k".into())
         );
         assert_eq!(
-            read(FlagsEnd::Anywhere, &["-"]),
+            canonical(FlagsEnd::Anywhere, &["-"]),
             (String::new(), "-".into())
         );
     }
 
     #[test]
     fn a_value_may_look_like_a_flag_and_commas_are_nothing_special() {
-        let Parsed::Matches(matches, _) = parse(
-            definition(),
-            typed(
-                FlagsEnd::Anywhere,
-                &["--memory", "-1", "-e", "A=a,b", "--env", "--b"],
-            ),
-        )
-        .unwrap() else {
-            panic!("no help was asked for");
-        };
+        let matches = parse(&["--memory", "-1", "-e", "A=a,b", "--env", "--b"]).unwrap();
         assert_eq!(matches.get_one::<i64>("memory"), Some(&-1));
-        assert_eq!(
-            matches
-                .get_many::<String>("env")
-                .unwrap()
-                .collect::<Vec<_>>(),
-            ["A=a,b", "--b"]
-        );
+        let env: Vec<_> = matches.get_many::<String>("env").unwrap().collect();
+        assert_eq!(env, ["A=a,b", "--b"]);
+    }
+
+    #[test]
+    fn of_a_repeated_flag_the_last_counts() {
+        let matches = parse(&["-b", "/a", "-k", "--bundle=/b", "-k"]).unwrap();
+        assert_eq!(matches.get_one::<String>("bundle").unwrap(), "/b");
     }
 
     #[test]
@@ -301,12 +285,7 @@ mod tests {
                 "invalid value 'much' for '--memory <memory>': invalid digit found in string",
             ),
         ] {
-            assert_eq!(
-                parse(definition(), typed(FlagsEnd::Anywhere, words))
-                    .unwrap_err()
-                    .to_string(),
-                text
-            );
+            assert_eq!(parse(words).unwrap_err().to_string(), text);
         }
     }
 
@@ -319,18 +298,15 @@ mod tests {
             &["x", "-h"],
             &["-b", "/b", "--help"],
         ] {
-            assert!(matches!(
-                parse(definition(), typed(FlagsEnd::Anywhere, words)).unwrap(),
-                Parsed::Help(_)
-            ));
+            assert_eq!(
+                read(&definition(), typed(FlagsEnd::Anywhere, words)).unwrap(),
+                Read::Help
+            );
         }
-        assert_eq!(read(FlagsEnd::AtFirstWord, &["id", "-h"]).1, "id -h");
-        assert_eq!(read(FlagsEnd::Anywhere, &["-b", "-h"]).0, "--bundle=-h");
-    }
-
-    #[test]
-    fn a_missing_word_is_for_the_caller_to_count() {
-        let required = Command::new("test").arg(Arg::new("id").required(true));
-        assert!(parse(required, typed(FlagsEnd::Anywhere, &[])).is_ok());
+        assert_eq!(canonical(FlagsEnd::AtFirstWord, &["id", "-h"]).1, "id -h");
+        assert_eq!(
+            canonical(FlagsEnd::Anywhere, &["-b", "-h"]).0,
+            "--bundle=-h"
+        );
     }
 }

@@ -25,16 +25,21 @@ pub mod user;
 
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod explain;
 mod kill;
 mod list;
+mod pause;
+mod ps;
+mod resume;
 mod run;
 mod shell;
 mod size;
 mod start;
 mod state;
 mod stop;
+mod update;
 mod volume;
 
 use std::io::Write;
@@ -45,7 +50,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 use crate::error::{Act, Code, Failure, Result};
 use crate::state::{Program, Root};
-use arguments::{Parsed, Typed};
+use arguments::{Read, Typed};
 use globals::Globals;
 use log::Log;
 
@@ -156,6 +161,11 @@ static COMMANDS: &[Entry] = &[
     entry::<run::Run>(),
     entry::<exec::Exec>(),
     entry::<list::List>(),
+    entry::<ps::Ps>(),
+    entry::<pause::Pause>(),
+    entry::<resume::Resume>(),
+    entry::<update::Update>(),
+    entry::<events::Events>(),
     entry::<stop::Stop>(),
     entry::<shell::Shell>(),
     entry::<explain::Explain>(),
@@ -194,10 +204,13 @@ fn call(program: Program, argv0: &str, words: Vec<String>) -> Result<u8> {
         words,
         flags_end: FlagsEnd::AtFirstWord,
     };
-    let (matches, mut rest) = match arguments::parse(globals::define(program), typed)? {
-        Parsed::Help(_) => return print(&help(program)).map(|()| 0),
-        Parsed::Matches(matches, words) => (matches, words.into_iter()),
+    let definition = globals::define(program);
+    let (flags, words) = match arguments::read(&definition, typed)? {
+        Read::Help => return print(&help(program)).map(|()| 0),
+        Read::Canonical { flags, words } => (flags, words),
     };
+    let matches = arguments::values(definition, flags, &words)?;
+    let mut rest = words.into_iter();
     let globals = Globals::read(&matches)?;
     if globals.version {
         return print(&globals::version(program)).map(|()| 0);
@@ -253,11 +266,12 @@ fn parse_and_run(entry: &Entry, call: &Call, words: Vec<String>) -> Result<u8> {
         words,
         flags_end: entry.flags_end,
     };
-    match arguments::parse(definition(entry, call.program), typed)? {
-        Parsed::Help(mut definition) => print(&definition.render_help().to_string()).map(|()| 0),
-        Parsed::Matches(matches, words) => {
+    let mut definition = definition(entry, call.program);
+    match arguments::read(&definition, typed)? {
+        Read::Help => print(&definition.render_help().to_string()).map(|()| 0),
+        Read::Canonical { flags, words } => {
             check_count(entry, call, words.len())?;
-            (entry.run)(&matches, call)
+            (entry.run)(&arguments::values(definition, flags, &words)?, call)
         }
     }
 }

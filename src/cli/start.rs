@@ -1,10 +1,15 @@
 //! `start`: open the gate at which Init waits.
 
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Call, Subcommand, Words};
 use crate::error::{Code, Failure, Result};
 use crate::hooks::{Kind, Place, run_hooks};
+use crate::process::notify::Notify;
+use crate::state::identity::Process;
 use crate::state::{Container, Id, Lock, Status, destroy, gate, hooks};
 
 /// Words.
@@ -36,9 +41,14 @@ impl Subcommand for Start {
 /// Opens the gate. A hook that fails ends the container and its life (runtime.md, lifecycle steps 8
 /// and 10: continue at step 12, which is delete).
 fn start(call: &Call, container: &Container, lock: Lock) -> Result<()> {
+    let readiness = Readiness::listen(container)?;
     let failure = match gate::open(container.directory()) {
         Ok(()) => match run_poststart_hooks(container) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                // The program may take as long as it likes to be ready.
+                drop(lock);
+                return readiness.map_or(Ok(()), Readiness::forward);
+            }
             Err(failure) => failure,
         },
         Err(failure) if failure.code == Code::Hook => failure,
@@ -54,6 +64,41 @@ fn start(call: &Call, container: &Container, lock: Lock) -> Result<()> {
             Err(failure)
         }
         Err(left) => Err(failure.hint(format!("and it could not be undone: {left}"))),
+    }
+}
+
+/// A service manager that wants to know when the program is ready.
+struct Readiness {
+    manager: PathBuf,
+    socket: Notify,
+    process: Process,
+}
+
+impl Readiness {
+    /// If there is one now, and was one at `create`, when the directory was made.
+    fn listen(container: &Container) -> Result<Option<Self>> {
+        let Some(manager) = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty())
+        else {
+            return Ok(None);
+        };
+        let (Some(directory), Some(process)) =
+            (container.notify_directory()?, container.process()?)
+        else {
+            return Ok(None);
+        };
+        let socket = Notify::listen(directory.as_fd())?;
+        Ok(Some(Self {
+            manager: manager.into(),
+            socket,
+            process,
+        }))
+    }
+
+    /// A program that ends without a word is no failure of `start`.
+    fn forward(self) -> Result<()> {
+        self.socket
+            .forward(&self.manager, self.process.pidfd(), self.process.pid)
+            .map(|_| ())
     }
 }
 

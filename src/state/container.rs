@@ -28,6 +28,8 @@ pub(super) const RECORD: &str = "state.json";
 pub(super) const CONFIG: &str = "config.json";
 /// What is written before it is renamed.
 pub(super) const UNFINISHED: &str = ".unfinished";
+/// The directory of the notify socket.
+const NOTIFY: &str = "notify";
 /// No record or configuration is longer; annotations may take megabytes.
 const LONGEST_FILE: u64 = 64 << 20;
 /// How long a command waits for another one on the same container.
@@ -252,6 +254,16 @@ impl Container {
     /// The container's cgroup; None if it has none of its own, or if it is gone.
     pub fn cgroup(&self) -> Result<Option<Cgroup>> {
         self.record.cgroup.as_ref().map_or(Ok(None), Cgroup::find)
+    }
+
+    /// The directory of the socket on which the program says that it is ready, if `create` made one.
+    pub fn notify_directory(&self) -> Result<Option<OwnedFd>> {
+        match open_at(self.directory(), NOTIFY, OFlag::O_DIRECTORY) {
+            Err(Errno(libc::ENOENT)) => Ok(None),
+            directory => directory
+                .map(Some)
+                .act(|| "cannot open the directory of the notify socket"),
+        }
     }
 
     fn is_frozen(&self) -> Result<bool> {

@@ -5,7 +5,7 @@
 //! lives in the cgroup is found by the cgroup, never by Init's number alone: that may be another
 //! process by now, and Init may have children that outlived it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -257,6 +257,12 @@ pub(super) fn forget(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<()>
     }
     match unlinkat(root, id.as_str(), UnlinkatFlags::RemoveDir) {
         Ok(()) | Err(NixErrno::ENOENT) => Ok(()),
+        // What a lost record would have named: an overlay's directories, the notify socket.
+        Err(NixErrno::ENOTEMPTY | NixErrno::EEXIST) => remove_tree(Path::new(&format!(
+            "/proc/self/fd/{}/{id}",
+            root.as_raw_fd()
+        )))
+        .act(|| format!("cannot remove the directory of {id}")),
         Err(errno) => Err(Failure::system(
             format!("cannot remove the directory of {id}"),
             errno.into(),
@@ -372,6 +378,7 @@ mod tests {
         for text in ["", "{", "null", "\0", r#"{"version":9}"#] {
             create(&scratch, record());
             std::fs::write(scratch.path().join("x/state.json"), text).unwrap();
+            std::fs::create_dir_all(scratch.path().join("x/notify/more")).unwrap();
             let failure = destroy(&scratch.root(), &id(), Thoroughness::OnlyStopped).unwrap_err();
             assert_eq!(failure.code, Code::State, "{text}");
             destroy(&scratch.root(), &id(), Thoroughness::Force).unwrap();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use crate::config;
 use crate::error::{Act, Code, Failure, Result};
 
 /// Under which name Corten was called: installed in place of runc it behaves, and is named, as runc.
@@ -168,9 +169,6 @@ fn without_dots(path: &Path) -> PathBuf {
     clean
 }
 
-/// The longest id: a file name's length.
-const LONGEST_ID: usize = 255;
-
 /// The name of a container: `[A-Za-z0-9_+][A-Za-z0-9_+.-]{0,254}`, so that it is a file name, never
 /// hidden, never a flag, never `.` or `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,20 +177,7 @@ pub struct Id(String);
 impl Id {
     /// Checks the characters.
     pub fn parse(text: &str) -> Result<Self> {
-        if text.is_empty() {
-            return Err(Failure::new(Code::Usage, "container id cannot be empty"));
-        }
-        let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_+".contains(&byte);
-        let well_formed = text.len() <= LONGEST_ID
-            && text
-                .bytes()
-                .all(|byte| letter(byte) || b".-".contains(&byte))
-            && text.bytes().next().is_some_and(letter);
-        if !well_formed {
-            return Err(Failure::new(Code::Usage, "invalid container ID format")
-                .because(format!("{text:?}"))
-                .hint("letters, digits and _+.- only, not beginning with . or -, at most 255"));
-        }
+        config::check_id(text)?;
         Ok(Self(text.to_owned()))
     }
 
