@@ -64,3 +64,67 @@ pub fn knows_flags(flags: u64) -> bool {
     });
     answer == Err(Errno(libc::EFAULT))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Seccomp;
+    use crate::seccomp::{Arch, Filter, compile};
+
+    /// Runs a check behind a filter, in a child; its answer is the child's exit status.
+    fn behind(filter: &Filter, check: fn(Option<RawFd>) -> bool) -> i32 {
+        // SAFETY: the child makes system calls only, none that allocates, and leaves by _exit.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: plain numbers.
+            unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+            let loaded = load(&filter.instructions, filter.flags);
+            let held = loaded.is_ok_and(check);
+            // SAFETY: ends the child without the parent's destructors.
+            unsafe { libc::_exit(i32::from(!held)) };
+        }
+        let mut status = 0;
+        // SAFETY: the child is ours, `status` is one c_int.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        status
+    }
+
+    fn refused(number: libc::c_long, errno: i32) -> bool {
+        // SAFETY: the filter refuses these numbers before the kernel looks at any argument.
+        let answer = unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
+        check(answer) == Err(Errno(errno))
+    }
+
+    #[test]
+    fn the_kernel_takes_dockers_filter_and_decides_by_it() {
+        let profile: Seccomp =
+            serde_json::from_str(include_str!("../seccomp/docker.json")).unwrap();
+        let filter = compile(&profile, Arch::native()).unwrap();
+        let status = behind(&filter, |listener| {
+            listener.is_none()
+                && refused(libc::SYS_mount, libc::EPERM)
+                && refused(libc::SYS_clone3, libc::ENOSYS)
+                && refused(9999, libc::ENOSYS)
+        });
+        assert_eq!(status, 0);
+    }
+
+    #[test]
+    fn a_filter_that_asks_an_agent_yields_a_listener() {
+        let json = r#"{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/agent","flags":
+            ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV","SECCOMP_FILTER_FLAG_TSYNC","SECCOMP_FILTER_FLAG_LOG"],
+            "syscalls":[{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}]}"#;
+        let profile: Seccomp = serde_json::from_str(json).unwrap();
+        let filter = compile(&profile, Arch::native()).unwrap();
+        let is_open = |listener: Option<RawFd>| {
+            // SAFETY: F_GETFD reads nothing of ours.
+            listener.is_some_and(|fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } == libc::FD_CLOEXEC)
+        };
+        assert_eq!(behind(&filter, is_open), 0);
+    }
+
+    #[test]
+    fn an_empty_program_is_refused() {
+        assert_eq!(load(&[], 0), Err(Errno(libc::EINVAL)));
+    }
+}
