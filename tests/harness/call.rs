@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Lab, host};
+use super::{Lab, host, leaks};
 
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -138,6 +138,7 @@ impl Call {
             .command
             .spawn()
             .unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        leaks::spare(child.id());
         let deadline = Instant::now() + host::patience(self.deadline);
         Running {
             child,
@@ -212,7 +213,7 @@ impl Running {
                 return Done {
                     code,
                     out: read(&self.out),
-                    err: read(&self.err),
+                    err: unquote(&read(&self.err)),
                     out_path: self.out,
                 };
             }
@@ -225,6 +226,7 @@ impl Running {
                     self.err()
                 );
             }
+            leaks::reap_orphans();
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -281,6 +283,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + host::patience(DEADLINE);
     while !holds() {
         assert!(Instant::now() < deadline, "it never came true: {what}");
+        leaks::reap_orphans();
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -292,6 +295,11 @@ pub fn write_line(path: &Path, line: &str) {
         .open(path)
         .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     writeln!(file, "{line}").expect("the reader is there");
+}
+
+/// A text log quotes its message (`msg="unknown signal \"X\""`); the tests want the words.
+fn unquote(text: &str) -> String {
+    text.replace("\\\"", "\"")
 }
 
 fn read(path: &Path) -> String {

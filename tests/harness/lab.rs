@@ -200,6 +200,11 @@ impl Lab {
         }
     }
 
+    /// Whether the binary under test is Corten.
+    pub fn is_corten(&self) -> bool {
+        host::is_corten()
+    }
+
     /// Skips the test where another runtime stands in for Corten.
     pub fn need_corten(&self, why: &str) {
         if !host::is_corten() {

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
 
 use super::{Lab, host};
@@ -102,28 +103,59 @@ fn cgroups(dir: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Collects the dead and names the living: orphans have become children of the test.
-fn children() -> Vec<String> {
-    while let Ok(status) = waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
-        if status == WaitStatus::StillAlive {
-            break;
-        }
+/// Processes that the test itself waits for.
+static SPARED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Leaves a process to the test that started it.
+pub fn spare(pid: u32) {
+    SPARED.lock().expect("no thread panicked").insert(pid);
+}
+
+/// Waits for the dead that this test has inherited, as an engine's shim does: an unreaped process of a
+/// pid namespace keeps its init from ending.
+pub fn reap_orphans() {
+    let spared = SPARED.lock().expect("no thread panicked").clone();
+    for pid in children().into_iter().filter(|pid| !spared.contains(pid)) {
+        // It may have been reaped meanwhile, or live on.
+        waitpid(
+            Pid::from_raw(i32::try_from(pid).expect("a pid is small")),
+            Some(WaitPidFlag::WNOHANG),
+        )
+        .ok();
     }
-    let me = getpid().to_string();
-    let processes = entries(Path::new("/proc"))
-        .into_iter()
-        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    processes
-        .filter_map(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let (head, tail) = stat.rsplit_once(')')?;
-            let parent = tail.split_whitespace().nth(1)?;
-            (parent == me).then(|| format!("{head}), {}", command_line(&pid)))
+}
+
+/// The children of this process, orphans that it inherited included.
+fn children() -> Vec<u32> {
+    let lists = entries(Path::new("/proc/self/task")).into_iter();
+    let texts = lists.map(|task| fs::read_to_string(format!("/proc/self/task/{task}/children")));
+    texts
+        .flatten()
+        .flat_map(|text| {
+            text.split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect::<Vec<_>>()
         })
         .collect()
 }
 
-fn command_line(pid: &str) -> String {
+/// The children that have not ended, with their command lines.
+fn living() -> Vec<String> {
+    let stat = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let alive = |pid: &u32| {
+        stat(*pid).is_some_and(|stat| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, tail)| !tail.starts_with('Z'))
+        })
+    };
+    children()
+        .into_iter()
+        .filter(alive)
+        .map(|pid| format!("{pid}: {}", command_line(pid)))
+        .collect()
+}
+
+fn command_line(pid: u32) -> String {
     fs::read_to_string(format!("/proc/{pid}/cmdline"))
         .unwrap_or_default()
         .replace('\0', " ")
@@ -133,7 +165,7 @@ fn command_line(pid: &str) -> String {
 fn children_after_a_moment() -> Vec<String> {
     let deadline = Instant::now() + host::patience(Duration::from_millis(500));
     loop {
-        let left = children();
+        let left = living();
         if left.is_empty() || Instant::now() > deadline {
             return left;
         }

@@ -179,6 +179,7 @@ fn spawn(test: &Test, dir: &Path, log: &Path) -> Child {
         .args(["--child", test.name])
         .arg(dir)
         .env("CORTEN_TEST_PARENT", lab::parent().to_string())
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stderr(log.try_clone().expect("a descriptor can be duplicated"))
         .stdout(log)

@@ -9,8 +9,25 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod exec;
+mod isolation;
 mod lifecycle;
+mod mounts;
+mod namespaces;
+mod output;
+mod process;
 
 fn main() -> std::process::ExitCode {
-    harness::runner::main("integration", &[lifecycle::TESTS])
+    harness::runner::main(
+        "integration",
+        &[
+            exec::TESTS,
+            isolation::TESTS,
+            lifecycle::TESTS,
+            mounts::TESTS,
+            namespaces::TESTS,
+            output::TESTS,
+            process::TESTS,
+        ],
+    )
 }

@@ -1,0 +1,342 @@
+//! What the commands print, for people and for engines: list, spec, features, version, logs, usage.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Lab, tests};
+
+tests![
+    version_is_what_engines_parse,
+    help_exits_with_0_everywhere,
+    a_wrong_number_of_arguments_shows_the_help,
+    a_missing_flag_value_is_named,
+    an_unknown_flag_and_an_unknown_command_are_named,
+    long_flags_take_one_dash_and_equal_signs,
+    list_prints_a_table_and_json,
+    list_of_nothing_is_empty,
+    list_of_a_missing_root_is_an_error,
+    spec_writes_a_configuration_that_runs,
+    spec_overwrites_nothing,
+    features_is_json_alone_on_stdout,
+    features_tells_engines_what_they_ask_for,
+    the_json_log_gets_one_line_per_failure,
+    the_text_log_gets_the_error_as_well,
+    an_unknown_log_format_is_refused,
+    the_root_may_not_be_the_root_directory,
+    a_typo_in_a_property_is_not_fatal,
+];
+
+fn version_is_what_engines_parse(lab: &Lab) {
+    for flag in ["--version", "-v"] {
+        let done = lab.corten(&[flag]).ok();
+        let first = done.lines()[0].to_owned();
+        assert!(
+            first.contains(" version ") && first.split(' ').count() == 3,
+            "{first}"
+        );
+        assert!(done.out.contains("\nspec: 1."), "{done:?}");
+        let with_word = done
+            .lines()
+            .iter()
+            .filter(|line| line.contains("version"))
+            .count();
+        assert_eq!(
+            with_word, 1,
+            "moby takes the last line with the word: {done:?}"
+        );
+    }
+}
+
+fn help_exits_with_0_everywhere(lab: &Lab) {
+    lab.corten(&["--help"]).ok();
+    let commands = [
+        "create", "start", "run", "exec", "state", "list", "kill", "delete", "pause", "resume",
+        "ps", "update",
+    ];
+    for command in commands
+        .iter()
+        .chain(&["events", "spec", "features", "checkpoint", "restore"])
+    {
+        let done = lab.corten(&[command, "--help"]).ok();
+        assert!(done.out.contains(command), "{done:?}");
+        lab.corten(&[command, "-h"]).ok();
+    }
+}
+
+fn a_wrong_number_of_arguments_shows_the_help(lab: &Lab) {
+    for command in ["state", "start", "create", "run", "delete"] {
+        let done = lab.corten(&[command]).fails(1, "1 argument");
+        assert!(
+            done.err
+                .contains(&format!("\"{command}\" requires exactly 1 argument(s)")),
+            "{done:?}"
+        );
+    }
+    let done = lab.corten(&["state", "a", "b"]);
+    assert!(
+        done.code == 1 && done.err.contains("requires exactly 1 argument(s)"),
+        "{done:?}"
+    );
+}
+
+fn a_missing_flag_value_is_named(lab: &Lab) {
+    let done = lab.corten(&["restore", "--image-path"]);
+    assert_ne!(done.code, 0);
+    assert!((done.err + &done.out).contains("flag needs an argument"));
+}
+
+fn an_unknown_flag_and_an_unknown_command_are_named(lab: &Lab) {
+    let done = lab.corten(&["state", "--colour", "x"]);
+    assert!(done.code != 0 && (done.err + &done.out).contains("colour"));
+    let done = lab.corten(&["paint"]);
+    assert_ne!(done.code, 0);
+}
+
+fn long_flags_take_one_dash_and_equal_signs(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    let path = bundle.args(&["echo", "ran"]).write();
+    let words = [
+        format!("-bundle={path}"),
+        format!("--bundle={path}"),
+        format!("-b={path}"),
+    ];
+    for word in words {
+        assert_eq!(
+            lab.corten(&["run", &word, &lab.id()]).ok().out,
+            "ran\n",
+            "{word}"
+        );
+    }
+    assert_eq!(
+        lab.corten(&["run", "-bundle", &path, "--keep=false", &lab.id()])
+            .ok()
+            .out,
+        "ran\n"
+    );
+}
+
+fn list_prints_a_table_and_json(lab: &Lab) {
+    let bundle = lab.sleeper();
+    let container = lab.start(&bundle);
+    let table = lab.corten(&["list"]).ok();
+    let head: Vec<&str> = table.lines()[0].split_whitespace().collect();
+    assert_eq!(head, ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
+    let row: Vec<&str> = table.lines()[1].split_whitespace().collect();
+    let pid = container.pid().to_string();
+    assert_eq!(
+        row[..4],
+        [&container.id, &pid, "running", bundle.dir.to_str().unwrap()]
+    );
+    let list = lab.corten(&["list", "-f", "json"]).ok().json();
+    assert_eq!(list[0]["id"], container.id.as_str());
+    assert_eq!(list[0]["status"], "running");
+    assert_eq!(list[0]["owner"], "root");
+    assert_eq!(
+        lab.corten(&["list", "-q"]).ok().out,
+        format!("{}\n", container.id)
+    );
+    assert_eq!(
+        lab.corten(&["list", "--quiet"]).ok().out,
+        format!("{}\n", container.id)
+    );
+    container.end();
+}
+
+fn list_of_nothing_is_empty(lab: &Lab) {
+    assert_eq!(lab.corten(&["list", "-q"]).ok().out, "");
+    assert_eq!(
+        lab.corten(&["list", "--format", "json"]).ok().json(),
+        Value::Null
+    );
+    assert_ne!(lab.corten(&["list", "--format", "xml"]).code, 0);
+}
+
+fn list_of_a_missing_root_is_an_error(lab: &Lab) {
+    lab.need_corten("runc 1.1 lists nothing");
+    let mut call = crate::harness::call::Call::new(lab, &crate::harness::host::binary());
+    call.arg("--root").arg("/nonexistent/state").arg("list");
+    call.done().fails(1, "no such file or directory");
+}
+
+fn spec_writes_a_configuration_that_runs(lab: &Lab) {
+    let bundle = lab.bundle();
+    let path = bundle.dir.to_str().unwrap();
+    lab.corten(&["spec", "--bundle", path]).ok();
+    let file = bundle.dir.join("config.json");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains("\n\t\"ociVersion\""),
+        "it is indented with tabs: {text}"
+    );
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(config["root"]["path"], "rootfs");
+    assert_eq!(config["process"]["args"], json!(["sh"]));
+    config["process"]["terminal"] = json!(false);
+    config["process"]["args"] = json!(["echo", "ran"]);
+    config["linux"]["cgroupsPath"] = json!(format!("{}/spec", lab.cgroup));
+    fs::write(&file, config.to_string()).unwrap();
+    assert_eq!(
+        lab.corten(&["run", "--bundle", path, &lab.id()]).ok().out,
+        "ran\n"
+    );
+}
+
+fn spec_overwrites_nothing(lab: &Lab) {
+    let dir = lab.path("empty");
+    fs::create_dir(&dir).unwrap();
+    lab.call(&["spec"]).current_dir(&dir).done().ok();
+    lab.call(&["spec"])
+        .current_dir(&dir)
+        .done()
+        .fails(1, "File config.json exists. Remove it first");
+}
+
+fn features_is_json_alone_on_stdout(lab: &Lab) {
+    let done = lab.corten(&["features"]).ok();
+    assert_eq!(done.err, "");
+    assert!(
+        done.json()["ociVersionMax"]
+            .as_str()
+            .unwrap()
+            .starts_with("1.")
+    );
+}
+
+fn features_tells_engines_what_they_ask_for(lab: &Lab) {
+    lab.need_corten("runc 1.1 tells less");
+    let features = lab.corten(&["features"]).ok().json();
+    let has = |pointer: &str, word: &str| {
+        let list = features
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .unwrap_or_else(|| panic!("no {pointer}: {features}"));
+        assert!(list.contains(&json!(word)), "{pointer} lacks {word}");
+    };
+    assert_eq!(features["ociVersionMin"], "1.0.0");
+    for hook in [
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+        "poststop",
+    ] {
+        has("/hooks", hook);
+    }
+    for option in [
+        "rro",
+        "idmap",
+        "ridmap",
+        "tmpcopyup",
+        "nosymfollow",
+        "rbind",
+    ] {
+        has("/mountOptions", option);
+    }
+    for kind in [
+        "pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time",
+    ] {
+        has("/linux/namespaces", kind);
+    }
+    has("/linux/capabilities", "CAP_CHECKPOINT_RESTORE");
+    has("/linux/seccomp/actions", "SCMP_ACT_NOTIFY");
+    has("/linux/seccomp/operators", "SCMP_CMP_MASKED_EQ");
+    has("/linux/seccomp/archs", "SCMP_ARCH_X86_64");
+    has("/linux/seccomp/knownFlags", "SECCOMP_FILTER_FLAG_LOG");
+    assert_eq!(features["linux"]["cgroup"]["v2"], true);
+    assert_eq!(features["linux"]["cgroup"]["v1"], false);
+    assert_eq!(
+        features["linux"]["mountExtensions"]["idmap"]["enabled"],
+        true
+    );
+}
+
+fn the_json_log_gets_one_line_per_failure(lab: &Lab) {
+    let log = lab.path("log.json");
+    let mut bundle = lab.bundle();
+    let path = bundle.args(&["/nope"]).write();
+    for count in 1..=2 {
+        let words = [
+            "--log",
+            log.to_str().unwrap(),
+            "--log-format",
+            "json",
+            "create",
+            "--bundle",
+            &path,
+            "a",
+        ];
+        let done = lab.corten(&words);
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(
+            done.err.contains("no such file or directory"),
+            "it goes to stderr as well: {done:?}"
+        );
+        let text = fs::read_to_string(&log).unwrap();
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let errors: Vec<&Value> = lines
+            .iter()
+            .filter(|line| line["level"] == "error")
+            .collect();
+        assert_eq!(errors.len(), count, "appended, one each: {text}");
+        assert!(
+            errors[0]["msg"]
+                .as_str()
+                .unwrap()
+                .contains("/nope: no such file or directory"),
+            "{text}"
+        );
+        let time = errors[0]["time"].as_str().unwrap();
+        assert!(
+            time.len() >= 20 && time.as_bytes()[10] == b'T',
+            "RFC 3339: {time}"
+        );
+        if lab.is_corten() {
+            assert_eq!(
+                lines.len(),
+                count,
+                "podman reads the whole file as one object: {text}"
+            );
+        }
+    }
+}
+
+fn the_text_log_gets_the_error_as_well(lab: &Lab) {
+    let log = lab.path("log");
+    lab.corten(&["--log", log.to_str().unwrap(), "state", "nobody"])
+        .fails(1, "container does not exist");
+    assert!(
+        fs::read_to_string(&log)
+            .unwrap()
+            .contains("container does not exist")
+    );
+}
+
+fn an_unknown_log_format_is_refused(lab: &Lab) {
+    let done = lab.corten(&["--log-format", "xml", "list"]);
+    assert!(
+        done.code == 1 && done.err.contains("log-format"),
+        "{done:?}"
+    );
+}
+
+fn the_root_may_not_be_the_root_directory(lab: &Lab) {
+    lab.need_corten("runc 1.1 tries it");
+    let done = lab.corten(&["--root", "/", "list"]);
+    assert!(
+        done.code == 1 && done.err.contains("should not be set to /"),
+        "{done:?}"
+    );
+}
+
+fn a_typo_in_a_property_is_not_fatal(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    bundle
+        .set("/linux/rootPropagation", json!("private"))
+        .set("/vendor", json!({"x": 1}));
+    lab.run(&bundle).ok();
+}
