@@ -1,6 +1,8 @@
 //! The catalogue of bad configurations: each is refused, by exactly one failure, which names the
 //! property, its line and its column, and says what is wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use corten::Failure;
 use corten::config::Loaded;
 use serde_json::{Value, json};
@@ -1107,7 +1109,7 @@ fn the_position_is_that_of_the_value_at_fault() {
             .chain([pointer.as_str()]);
         let value = ends
             .filter_map(|pointer| config.pointer(pointer))
-            .last()
+            .next_back()
             .unwrap();
         let written = serde_json::to_string_pretty(value).unwrap();
         let first = written.lines().next().unwrap();

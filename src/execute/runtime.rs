@@ -193,7 +193,7 @@ impl<'a> Runtime<'a> {
                 Ok(())
             }
             RuntimeOp::CreateVolume { name } => {
-                volumes::hold(self.data, name, &self.state_directory)
+                volumes::hold(self.data, name, self.state_directory)
             }
             RuntimeOp::CreateDirectory { path } => {
                 std::fs::create_dir_all(text(path).as_ref()).act(act)

@@ -160,8 +160,7 @@ fn device_rules_apply_in_order(lab: &Lab) {
         "/linux/devices",
         json!([{"type": "c", "path": "/dev/kmsg9", "major": 1, "minor": 11}]),
     );
-    let script =
-        "(: < /dev/kmsg9) && echo read; (: > /dev/kmsg9) 2>/dev/null && echo write";
+    let script = "(: < /dev/kmsg9) && echo read; (: > /dev/kmsg9) 2>/dev/null && echo write";
     let allow = json!({"allow": true, "type": "c", "major": 1, "minor": 11, "access": "r"});
     bundle
         .sh(&format!("{script}; true"))
