@@ -272,10 +272,8 @@ impl Library {
             (self.init)(default)
         };
         // SAFETY: init gave the context.
-        assert_eq!(
-            unsafe { (self.attr_set)(context, OPTIMIZE, shape as u32) },
-            0
-        );
+        let optimized = unsafe { (self.attr_set)(context, OPTIMIZE, shape as u32) };
+        assert_eq!(optimized, 0);
         self.fill(context, profile, archs, default)?;
         // SAFETY: init gave the context, and seccomp_export_bpf writes to an open descriptor.
         (unsafe { (self.export)(context, descriptor) } == 0).then_some(())
