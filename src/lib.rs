@@ -4,6 +4,7 @@
 //! [`plan`] decides; [`execute`] acts. The rooms decide and act for one thing each: [`namespaces`],
 //! [`rootfs`], [`cgroups`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers,
 //! [`volumes`] keeps what outlives a container, [`engine`] puts it all together for whoever calls,
+//! [`features`] tells engines what there is,
 //! [`sys`] is the fence around the kernel, [`cli`] the command line over it all.
 
 pub mod cgroups;
@@ -12,6 +13,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod execute;
+pub mod features;
 pub mod hooks;
 pub mod host;
 pub mod namespaces;

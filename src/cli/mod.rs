@@ -28,6 +28,7 @@ mod delete;
 mod events;
 mod exec;
 mod explain;
+mod features;
 mod kill;
 mod list;
 mod pause;
@@ -36,6 +37,7 @@ mod resume;
 mod run;
 mod shell;
 mod size;
+mod spec;
 mod start;
 mod state;
 mod stop;
@@ -166,6 +168,8 @@ static COMMANDS: &[Entry] = &[
     entry::<resume::Resume>(),
     entry::<update::Update>(),
     entry::<events::Events>(),
+    entry::<spec::SpecCommand>(),
+    entry::<features::Features>(),
     entry::<stop::Stop>(),
     entry::<shell::Shell>(),
     entry::<explain::Explain>(),

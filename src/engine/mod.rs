@@ -4,6 +4,8 @@ mod birth;
 mod exec;
 mod shell;
 
+pub use birth::{LAYERS_ANNOTATION, OVERLAY_ANNOTATION};
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
