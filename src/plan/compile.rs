@@ -403,7 +403,8 @@ fn terminal(planner: &mut Planner, spec: &Spec, request: &Request) {
     planner.init(InitOp::AttachConsole, Field::new("process.terminal"));
 }
 
-const MEMORY_MODES: [(&str, u32); 7] = [
+/// linux.memoryPolicy.mode.
+pub const MEMORY_MODES: [(&str, u32); 7] = [
     ("MPOL_DEFAULT", 0),
     ("MPOL_PREFERRED", 1),
     ("MPOL_BIND", 2),
@@ -413,7 +414,8 @@ const MEMORY_MODES: [(&str, u32); 7] = [
     ("MPOL_WEIGHTED_INTERLEAVE", 6),
 ];
 
-const MEMORY_FLAGS: [(&str, u32); 3] = [
+/// linux.memoryPolicy.flags.
+pub const MEMORY_FLAGS: [(&str, u32); 3] = [
     ("MPOL_F_STATIC_NODES", 1 << 15),
     ("MPOL_F_RELATIVE_NODES", 1 << 14),
     ("MPOL_F_NUMA_BALANCING", 1 << 13),

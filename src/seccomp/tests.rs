@@ -138,7 +138,8 @@ fn i386_reaches_sockets_through_socketcall_too() {
 fn comparisons_see_all_64_bits() {
     let low = (1 << 32) | 5;
     let around = [0, 5, low - 1, low, low + 1, 2 << 32, u64::MAX];
-    let holds: [(&str, fn(u64, u64) -> bool); 6] = [
+    type Holds = fn(u64, u64) -> bool;
+    let holds: [(&str, Holds); 6] = [
         ("EQ", |a, b| a == b),
         ("NE", |a, b| a != b),
         ("LT", |a, b| a < b),
@@ -230,7 +231,7 @@ fn refusals_name_the_field() {
     let with = |rest: &str| refusal(&format!(r#"{{"defaultAction":"SCMP_ACT_ERRNO",{rest}}}"#));
     let rule = |rest: &str| {
         with(
-            &format!(r#""syscalls":[{{"names":["read"]}}]"#)
+            &r#""syscalls":[{"names":["read"]}]"#
                 .replace(r#"["read"]"#, &format!(r#"["read","write"],{rest}"#)),
         )
     };

@@ -356,8 +356,9 @@ fn tmpcopyup_keeps_what_was_there(lab: &Lab) {
     symlink("passwd", etc.join("link")).unwrap();
     fs::create_dir(etc.join("sub")).unwrap();
     fs::write(etc.join("sub/script"), "x").unwrap();
-    fs::set_permissions(etc.join("sub/script"), fs::Permissions::from_mode(0o4711)).unwrap();
+    // In this order: chown(2) takes the set-user-ID bit away.
     std::os::unix::fs::chown(etc.join("sub/script"), Some(7), Some(8)).unwrap();
+    fs::set_permissions(etc.join("sub/script"), fs::Permissions::from_mode(0o4711)).unwrap();
     bundle.mount("tmpfs", "tmpfs", "/etc", &["tmpcopyup"]);
     let mode = if lab.is_corten() {
         "4711 7 8"

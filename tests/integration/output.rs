@@ -81,7 +81,7 @@ fn a_wrong_number_of_arguments_shows_the_help(lab: &Lab) {
 }
 
 fn a_missing_flag_value_is_named(lab: &Lab) {
-    let done = lab.corten(&["restore", "--image-path"]);
+    let done = lab.corten(&["create", "--bundle"]);
     assert_ne!(done.code, 0);
     assert!((done.err + &done.out).contains("flag needs an argument"));
 }
