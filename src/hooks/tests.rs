@@ -297,3 +297,100 @@ fn a_hook_joins_the_namespaces_of_another_process_and_we_stay_in_ours() {
     drop(init.stdin.take());
     init.wait().unwrap();
 }
+
+#[test]
+fn a_sigterm_to_the_runtime_ends_the_wait_and_the_hook() {
+    use crate::supervise::Signals;
+    use crate::sys::poll::{Deadline, wait_readable};
+    use crate::sys::spawn::fork_for_test;
+    let bundle = Bundle::new("sigterm");
+    let hook =
+        bundle.prepare(&bundle.script("hook", "mkfifo ready; echo $$ > ready; exec sleep 60"));
+    let runtime = fork_for_test(|| {
+        let signals = Signals::block().unwrap();
+        let place = Place {
+            signals: Some(&signals),
+            ..Place::RUNTIME
+        };
+        let failure = run_hook(&hook, &place, b"").unwrap_err().to_string();
+        i32::from(failure.ends_with("was ended by signal 15 to the runtime"))
+    });
+    let pid = read_ready(&bundle);
+    crate::sys::process::pidfd_send_signal(runtime.pidfd, libc::SIGTERM).unwrap();
+    wait_readable(runtime.pidfd, Deadline::after(Duration::from_secs(5))).unwrap();
+    assert_eq!(crate::sys::process::wait_pidfd(runtime.pidfd).unwrap(), 1);
+    crate::sys::fs::close(runtime.pidfd);
+    assert_ends(&pid);
+}
+
+#[test]
+fn a_hook_dies_with_the_runtime() {
+    let bundle = Bundle::new("pdeathsig");
+    let hook =
+        bundle.prepare(&bundle.script("hook", "mkfifo ready; echo $$ > ready; exec sleep 60"));
+    let runtime = crate::sys::spawn::fork_for_test(|| {
+        run_hook(&hook, &Place::RUNTIME, b"").unwrap();
+        0
+    });
+    let pid = read_ready(&bundle);
+    crate::sys::process::pidfd_send_signal(runtime.pidfd, libc::SIGKILL).unwrap();
+    crate::sys::process::wait_pidfd(runtime.pidfd).unwrap();
+    crate::sys::fs::close(runtime.pidfd);
+    assert_ends(&pid);
+}
+
+/// What the hook writes to its fifo, once it is there.
+fn read_ready(bundle: &Bundle) -> String {
+    let (path, start) = (bundle.0.join("ready"), Instant::now());
+    while !path.exists() {
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "the hook does not start"
+        );
+        std::thread::yield_now();
+    }
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_hook_with_a_cgroup_of_its_own_leaves_nobody_at_its_timeout() {
+    use std::os::fd::AsFd;
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let Some(mount) =
+        mounts
+            .lines()
+            .find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+                [_, path, "cgroup2", ..] => Some(path.to_owned()),
+                _ => None,
+            })
+    else {
+        return;
+    };
+    let cgroup = Path::new(&mount).join(format!("corten-hook-test-{}", std::process::id()));
+    if fs::create_dir(&cgroup).is_err() {
+        return;
+    }
+    let bundle = Bundle::new("cgroup");
+    // Out of the session and an orphan: only the cgroup still knows it.
+    let text = "setsid sh -c '(sleep 60 & echo $! > escaped)'\nsleep 60";
+    let hook = bundle.prepare(&Hook {
+        timeout: Some(1),
+        ..bundle.script("hook", text)
+    });
+    let directory = fs::File::open(&cgroup).unwrap();
+    let place = Place {
+        cgroup: Some(directory.as_fd()),
+        ..Place::RUNTIME
+    };
+    let failure = run_hook(&hook, &place, b"").unwrap_err().to_string();
+    assert!(failure.ends_with("did not end within 1 s"), "{failure}");
+    assert_ends(&bundle.read("escaped"));
+    let start = Instant::now();
+    while fs::remove_dir(&cgroup).is_err() {
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "the cgroup is not empty"
+        );
+        std::thread::yield_now();
+    }
+}
