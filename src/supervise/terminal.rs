@@ -31,7 +31,6 @@ struct Pipe {
     from: RawFd,
     to: RawFd,
     source: State,
-    target: State,
     bytes: [u8; CHUNK],
     start: usize,
     end: usize,
@@ -88,7 +87,7 @@ impl Proxy {
         self.input.turn(input);
         self.output.turn(output);
         // Keys that nobody can read any more stay with the caller.
-        if self.input.target == State::Closed || self.output.source == State::Closed {
+        if self.output.source == State::Closed {
             self.input.source = State::Closed;
         }
     }
@@ -130,7 +129,6 @@ impl Pipe {
             from,
             to,
             source: State::Open,
-            target: State::Open,
             bytes: [0; CHUNK],
             start: 0,
             end: 0,
@@ -168,10 +166,6 @@ impl Pipe {
             Err(_) => {}
             Ok(length) => {
                 (self.start, self.end) = (0, length);
-                // A container whose output nobody reads goes on; what it writes is lost.
-                if self.target == State::Closed {
-                    self.start = self.end;
-                }
                 return Progress::Some;
             }
         }
@@ -182,10 +176,8 @@ impl Pipe {
         match write_some(self.to, &self.bytes[self.start..self.end]) {
             Ok(written) => self.start += written,
             Err(errno) if is_for_later(errno) => {}
-            Err(_) => {
-                self.target = State::Closed;
-                self.start = self.end;
-            }
+            // A container whose output nobody reads goes on; what it writes is lost.
+            Err(_) => self.start = self.end,
         }
     }
 }

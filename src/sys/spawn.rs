@@ -247,6 +247,8 @@ pub fn fork_for_test(child: impl FnOnce() -> i32) -> Child {
     match unsafe { process::clone3(Clone3::default()) }.unwrap() {
         Cloned::Parent { pid, pidfd } => Child { pid, pidfd },
         Cloned::Child => {
+            // A test that has failed leaves nobody behind.
+            process::set_parent_death_signal(libc::SIGKILL).unwrap();
             let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
             process::exit_now(status.unwrap_or(101))
         }
