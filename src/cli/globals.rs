@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 
 use super::arguments;
-use super::log::Format;
-use crate::error::{Code, Failure, Result};
+use super::log::{Format, Level};
+use crate::error::{Code, Failure, Field, Result};
 use crate::state::Program;
 
 /// The version of runc whose command line and messages are matched, for callers that look.
@@ -19,10 +19,13 @@ pub const SPEC_VERSION: &str = "1.3.0";
 pub struct Globals {
     /// Tell every step on stderr or in the log
     #[arg(long)]
-    pub debug: bool,
-    /// Append errors to this file, besides stderr
+    debug: bool,
+    /// How much to tell; debug is the same as --debug
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    log_level: Option<LogLevel>,
+    /// Append errors to a file, or send them to journald:NAME or syslog:NAME, besides stderr
     #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
+    pub log: Option<String>,
     /// Format of the log: text or json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: String,
@@ -44,6 +47,14 @@ pub struct Globals {
     /// Print the version
     #[arg(long, short = 'v')]
     pub version: bool,
+}
+
+/// crun's words for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogLevel {
+    Error,
+    Warning,
+    Debug,
 }
 
 /// Who makes the container's cgroup.
@@ -99,13 +110,34 @@ impl Globals {
         }
     }
 
-    /// `--cgroup-manager`, else `--systemd-cgroup`.
-    pub fn cgroup_driver(&self) -> CgroupDriver {
-        match (self.cgroup_manager, self.systemd_cgroup) {
-            (Some(driver), _) => driver,
-            (None, true) => CgroupDriver::Systemd,
-            (None, false) => CgroupDriver::Cgroupfs,
+    /// `--debug` or `--log-level`.
+    pub fn level(&self) -> Level {
+        match (self.debug, self.log_level) {
+            (true, _) | (_, Some(LogLevel::Debug)) => Level::Debug,
+            (_, Some(LogLevel::Warning)) => Level::Warnings,
+            (_, Some(LogLevel::Error) | None) => Level::Normal,
         }
+    }
+
+    /// `--cgroup-manager`, else `--systemd-cgroup`. Asked only by commands that make a cgroup: engines
+    /// say it to all of them.
+    ///
+    /// Another cgroup than the one asked for would be outside of what systemd, or the caller, counts
+    /// and limits; so what is not there yet is refused.
+    pub fn cgroup_driver(&self) -> Result<CgroupDriver> {
+        let (flag, driver) = match (self.cgroup_manager, self.systemd_cgroup) {
+            (Some(driver), _) => ("--cgroup-manager", driver),
+            (None, true) => ("--systemd-cgroup", CgroupDriver::Systemd),
+            (None, false) => return Ok(CgroupDriver::Cgroupfs),
+        };
+        let missing = match driver {
+            CgroupDriver::Cgroupfs => return Ok(driver),
+            CgroupDriver::Systemd => "cgroups made by systemd are not supported yet",
+            CgroupDriver::Disabled => {
+                "a container without a cgroup of its own is not supported yet"
+            }
+        };
+        Err(Failure::new(Code::Usage, missing).at(Field::new(flag)))
     }
 
     /// `--rootless`.

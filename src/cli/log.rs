@@ -6,16 +6,14 @@
 //! one object, and one that succeeds writes nothing, unless `--debug` asks for more. Warnings ride
 //! in the object of the failure, beside its parts: readers ignore keys that they do not know.
 
-use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::Serialize;
 
+use super::destination::Destination;
 use super::globals::Globals;
-use crate::error::{Act, Failure, Result};
+use crate::error::{Failure, Result};
 use crate::state::{Program, time};
 
 /// The shape of a line.
@@ -32,7 +30,9 @@ pub enum Format {
 pub enum Level {
     /// Errors.
     Normal,
-    /// Steps and warnings too, as they happen.
+    /// Warnings too, as they happen.
+    Warnings,
+    /// Steps too, as they happen.
     Debug,
 }
 
@@ -41,7 +41,7 @@ pub enum Level {
 pub struct Log {
     program: Program,
     argv0: String,
-    file: Option<(PathBuf, File)>,
+    destination: Option<Destination>,
     format: Format,
     level: Level,
     warnings: Mutex<Vec<String>>,
@@ -84,7 +84,7 @@ impl Log {
         Self {
             program: Program::of(argv0),
             argv0: argv0.to_owned(),
-            file: None,
+            destination: None,
             format: Format::Text,
             level: Level::Normal,
             warnings: Mutex::default(),
@@ -94,19 +94,14 @@ impl Log {
     /// As the flags say.
     pub fn open(argv0: &str, globals: &Globals) -> Result<Self> {
         let format = globals.log_format()?;
-        let level = if globals.debug {
-            Level::Debug
-        } else {
-            Level::Normal
-        };
-        let file = match &globals.log {
-            Some(path) if !path.as_os_str().is_empty() => Some(open(path)?),
-            _ => None,
+        let destination = match globals.log.as_deref() {
+            Some("") | None => None,
+            Some(wanted) => Some(Destination::open(wanted)?),
         };
         Ok(Self {
-            file,
+            destination,
             format,
-            level,
+            level: globals.level(),
             ..Self::to_stderr(argv0)
         })
     }
@@ -126,7 +121,7 @@ impl Log {
     /// Something that is not as it should be but does not stop the command.
     pub fn warn(&self, text: impl Into<String>) {
         let text = text.into();
-        if self.level == Level::Debug {
+        if self.level != Level::Normal {
             self.write("warning", &text, None);
         }
         self.warnings().push(text);
@@ -154,7 +149,7 @@ impl Log {
             warnings: &warnings,
         };
         self.write("error", &message, Some(parts));
-        if self.file.is_some() {
+        if self.destination.is_some() {
             self.to_person(&message);
         }
     }
@@ -162,8 +157,9 @@ impl Log {
     /// The command has succeeded: a person at a terminal is told the warnings, an engine is not, as
     /// it may read stderr together with stdout (CRI-O does).
     pub fn finish(&self) {
-        let quiet =
-            self.level == Level::Debug || self.file.is_some() || self.format == Format::Json;
+        let quiet = self.level != Level::Normal
+            || self.destination.is_some()
+            || self.format == Format::Json;
         let warnings = self.warnings();
         if quiet || warnings.is_empty() || !std::io::stderr().is_terminal() {
             return;
@@ -181,25 +177,25 @@ impl Log {
     }
 
     fn write(&self, level: &str, message: &str, parts: Option<Parts<'_>>) {
-        let line = match (self.format, &self.file) {
+        let line = match (self.format, &self.destination) {
             (Format::Json, _) => json(&Line {
                 level,
                 msg: message,
                 time: time::now(),
                 parts,
             }),
+            (Format::Text, Some(destination)) if destination.has_clock() => message.to_owned(),
             (Format::Text, Some(_)) => {
-                format!("time={:?} level={level} msg={message:?}\n", time::now())
+                format!("time={:?} level={level} msg={message:?}", time::now())
             }
             (Format::Text, None) if level == "error" => return self.to_person(message),
             (Format::Text, None) => return self.to_person(&format!("{level}: {message}")),
         };
-        let Some((path, file)) = &self.file else {
+        let Some(destination) = &self.destination else {
             return to_stderr(&line);
         };
-        // One write(2) with O_APPEND: lines of two calls never mix.
-        if let Err(error) = (&*file).write_all(line.as_bytes()) {
-            to_stderr(&format!("cannot write to {}: {error}\n", path.display()));
+        if let Err(error) = destination.write(level, &line) {
+            to_stderr(&format!("cannot write to the log: {error}"));
         }
     }
 
@@ -208,34 +204,19 @@ impl Log {
         let name = self.program.name();
         let named = ["exec failed: ", name, &self.argv0];
         match named.iter().any(|start| message.starts_with(start)) {
-            true => to_stderr(&format!("{message}\n")),
-            false => to_stderr(&format!("{name}: {message}\n")),
+            true => to_stderr(message),
+            false => to_stderr(&format!("{name}: {message}")),
         }
     }
 }
 
-/// O_SYNC as runc has it: the line must be there when the caller sees the exit status, and after a
-/// crash of the machine.
-fn open(path: &Path) -> Result<(PathBuf, File)> {
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .custom_flags(libc::O_SYNC)
-        .open(path)
-        .act(|| format!("open {}", path.display()))?;
-    Ok((path.to_owned(), file))
-}
-
 fn json(line: &Line<'_>) -> String {
-    let mut text = serde_json::to_string(line).expect("strings and numbers are JSON");
-    text.push('\n');
-    text
+    serde_json::to_string(line).expect("strings and numbers are JSON")
 }
 
 fn to_stderr(text: &str) {
     // If stderr is closed there is nobody left to tell.
-    drop(std::io::stderr().write_all(text.as_bytes()));
+    drop(std::io::stderr().write_all(format!("{text}\n").as_bytes()));
 }
 
 #[cfg(test)]
@@ -248,7 +229,7 @@ mod tests {
     fn log(scratch: &Scratch, format: Format, level: Level) -> Log {
         let path = scratch.path().join("log");
         Log {
-            file: Some(open(&path).unwrap()),
+            destination: Some(Destination::open(path.to_str().unwrap()).unwrap()),
             format,
             level,
             ..Log::to_stderr("runc")

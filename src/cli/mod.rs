@@ -25,6 +25,7 @@ pub mod user;
 
 mod create;
 mod delete;
+mod destination;
 mod events;
 mod exec;
 mod explain;

@@ -131,7 +131,7 @@ impl Container {
             .act(|| format!("cannot open the directory of {id}"))?;
         // A directory without a record is what a `create` killed at its first step leaves: its id
         // is free. One that is locked belongs to a `create` that is at work.
-        let lock = try_lock(&directory)?.ok_or_else(taken)?;
+        let lock = try_lock(&directory, FlockArg::LockExclusiveNonblock)?.ok_or_else(taken)?;
         if exists(directory.as_fd(), RECORD)? || !is_linked(&parent, &directory, id)? {
             return Err(taken());
         }
@@ -272,7 +272,8 @@ impl Container {
     }
 
     fn is_locked(&self) -> Result<bool> {
-        Ok(try_lock(&self.directory)?.is_none())
+        // Shared, so that two who look do not take each other for a `create`.
+        Ok(try_lock(&self.directory, FlockArg::LockSharedNonblock)?.is_none())
     }
 
     fn write_file(&self, name: &str, content: &[u8]) -> Result<()> {
@@ -362,10 +363,10 @@ fn is_linked(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<bool> {
 }
 
 /// A lock needs an open file of its own: on one that is shared, taking it twice succeeds.
-fn try_lock(directory: &OwnedFd) -> Result<Option<Lock>> {
+fn try_lock(directory: &OwnedFd, kind: FlockArg) -> Result<Option<Lock>> {
     let act = || "cannot lock the container's directory";
     let own = open_at(directory.as_fd(), ".", OFlag::O_DIRECTORY).act(act)?;
-    match Flock::lock(own, FlockArg::LockExclusiveNonblock) {
+    match Flock::lock(own, kind) {
         Ok(lock) => Ok(Some(lock)),
         Err((_, NixErrno::EWOULDBLOCK)) => Ok(None),
         Err((_, errno)) => Err(Failure::system(act(), errno.into())),
@@ -387,7 +388,7 @@ fn lock_within(directory: &OwnedFd, id: &Id, time: Duration) -> Result<Lock> {
     let deadline = Instant::now() + time;
     let mut pause = Duration::from_micros(100);
     loop {
-        if let Some(lock) = try_lock(directory)? {
+        if let Some(lock) = try_lock(directory, FlockArg::LockExclusiveNonblock)? {
             return Ok(lock);
         }
         if Instant::now() >= deadline {
