@@ -66,23 +66,18 @@ struct MemoryMap {
 }
 
 impl Disguise {
-    /// Looks at how the executable is mapped, and opens it through another mount.
+    /// Works out how the executable is mapped, and opens it through another mount.
     pub fn prepare() -> Result<Self> {
-        let maps = std::fs::read("/proc/self/maps")
-            .map_err(|error| Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
-        let link = fs::openat(fs::AT_FDCWD, c"/proc/self/exe", libc::O_PATH, 0)?;
-        let link = descriptor::owned(link);
-        let stat = fs::fstat(link.as_raw_fd())?;
-        let mappings = read_maps(&maps, stat.st_dev, stat.st_ino, first_writable());
-        let tree = descriptor::owned(mount::clone_tree(link.as_raw_fd(), c"", Reach::One)?);
+        let tree = mount::clone_tree(fs::AT_FDCWD, c"/proc/self/exe", Reach::One)?;
+        let tree = descriptor::owned(tree);
         let path = CString::new(format!("/proc/self/fd/{}", tree.as_raw_fd()))
             .map_err(|_| Errno(libc::EINVAL))?;
-        let executable = descriptor::owned(fs::openat(fs::AT_FDCWD, &path, libc::O_RDONLY, 0)?);
+        let executable = fs::openat(fs::AT_FDCWD, &path, libc::O_RDONLY, 0)?;
         let empty = descriptor::owned(descriptor::memfd(c"corten-init")?);
         descriptor::seal(empty.as_raw_fd())?;
         Ok(Self {
-            mappings,
-            executable,
+            mappings: mappings(program_headers()),
+            executable: descriptor::owned(executable),
             empty,
         })
     }
@@ -104,9 +99,8 @@ impl Disguise {
     }
 }
 
-/// Where in the file the first segment begins that is loaded writable: the linker puts those last, and
-/// everything in front of it is loaded as the file has it and never written to (elf(5), PT_LOAD).
-fn first_writable() -> i64 {
+/// The program headers of the running executable, and where they lie in memory.
+fn program_headers() -> (&'static [libc::Elf64_Phdr], usize) {
     // SAFETY: asks for values that the kernel gave this process at its start.
     let (table, count) = unsafe {
         (
@@ -114,64 +108,78 @@ fn first_writable() -> i64 {
             libc::getauxval(libc::AT_PHNUM),
         )
     };
-    if table == 0 {
-        return 0;
+    let (Ok(address), Ok(count)) = (usize::try_from(table), usize::try_from(count)) else {
+        return (&[], 0);
+    };
+    if address == 0 {
+        return (&[], 0);
     }
-    let count = usize::try_from(count).unwrap_or(0);
-    // SAFETY: AT_PHDR is the address of AT_PHNUM program headers of the running executable, which stay mapped and
-    // are never written to.
-    let headers = unsafe { std::slice::from_raw_parts(table as *const libc::Elf64_Phdr, count) };
-    let writable = headers
+    // SAFETY: AT_PHDR is the address of AT_PHNUM program headers of the running executable, which stay
+    // mapped and are never written to.
+    (
+        unsafe { std::slice::from_raw_parts(address as *const libc::Elf64_Phdr, count) },
+        address,
+    )
+}
+
+const PAGE: usize = 4096;
+
+/// The mappings that the kernel and the loader made of the executable (elf(5)): one a segment, but the
+/// writable one is split where PT_GNU_RELRO ends, which was made read-only after relocation.
+fn mappings((headers, table): (&[libc::Elf64_Phdr], usize)) -> Vec<Mapping> {
+    let number = |value: u64| usize::try_from(value).unwrap_or(0);
+    let segments = || {
+        headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_LOAD)
+    };
+    // The headers stand right behind the ELF header, of 64 bytes, in the segment with the start of the file.
+    let first = segments().find(|header| header.p_offset == 0);
+    let Some(base) = first.map(|first| (table - 64).wrapping_sub(number(first.p_vaddr))) else {
+        return Vec::new();
+    };
+    let relro = headers
         .iter()
-        .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W != 0);
-    // A mapping begins at a page.
-    let offset = writable.map(|header| header.p_offset & !0xfff).min();
-    offset
-        .and_then(|offset| i64::try_from(offset).ok())
-        .unwrap_or(i64::MAX)
-}
-
-/// Lines of proc_pid_maps(5): `start-end rwxp offset major:minor inode path`.
-fn read_maps(text: &[u8], device: u64, inode: u64, first_writable: i64) -> Vec<Mapping> {
-    let text = String::from_utf8_lossy(text);
-    text.lines()
-        .filter_map(|line| read_line(line, device, inode, first_writable))
-        .collect()
-}
-
-fn read_line(line: &str, device: u64, inode: u64, first_writable: i64) -> Option<Mapping> {
-    let mut words = line.split_ascii_whitespace();
-    let (start, end) = words.next()?.split_once('-')?;
-    let permissions = words.next()?.as_bytes();
-    let offset = i64::from_str_radix(words.next()?, 16).ok()?;
-    let (major, minor) = words.next()?.split_once(':')?;
-    let hex = |digits: &str| u32::from_str_radix(digits, 16).ok();
-    let is_it = words.next()?.parse::<u64>().ok()? == inode
-        && libc::makedev(hex(major)?, hex(minor)?) == device;
-    let address = |digits: &str| usize::from_str_radix(digits, 16).ok();
-    let (start, end) = (address(start)?, address(end)?);
-    let flag = |place: usize, letter: u8, flag: i32| {
-        if permissions.get(place) == Some(&letter) {
-            flag
-        } else {
-            0
+        .find(|header| header.p_type == libc::PT_GNU_RELRO);
+    let relro_end = relro.map_or(0, |relro| {
+        base.wrapping_add(number(relro.p_vaddr + relro.p_memsz)) & !(PAGE - 1)
+    });
+    let mut mappings = Vec::with_capacity(6);
+    for segment in segments().filter(|segment| segment.p_filesz > 0) {
+        let start = base.wrapping_add(number(segment.p_vaddr)) & !(PAGE - 1);
+        let end = base
+            .wrapping_add(number(segment.p_vaddr + segment.p_filesz))
+            .next_multiple_of(PAGE);
+        let offset = i64::try_from(segment.p_offset & !(PAGE as u64 - 1)).unwrap_or(0);
+        let flag = |bit: u32, flag: i32| if segment.p_flags & bit != 0 { flag } else { 0 };
+        let protection = flag(libc::PF_R, libc::PROT_READ)
+            | flag(libc::PF_W, libc::PROT_WRITE)
+            | flag(libc::PF_X, libc::PROT_EXEC);
+        if segment.p_flags & libc::PF_W == 0 {
+            mappings.push(Mapping {
+                start,
+                length: end - start,
+                protection,
+                offset,
+                content: Content::File,
+            });
+            continue;
         }
-    };
-    let protection = flag(0, b'r', libc::PROT_READ)
-        | flag(1, b'w', libc::PROT_WRITE)
-        | flag(2, b'x', libc::PROT_EXEC);
-    let content = if offset >= first_writable {
-        Content::Own
-    } else {
-        Content::File
-    };
-    is_it.then_some(Mapping {
-        start,
-        length: end - start,
-        protection,
-        offset,
-        content,
-    })
+        let split = relro_end.clamp(start, end);
+        for (start, end, protection) in [(start, split, libc::PROT_READ), (split, end, protection)]
+        {
+            if start < end {
+                mappings.push(Mapping {
+                    start,
+                    length: end - start,
+                    protection,
+                    offset,
+                    content: Content::Own,
+                });
+            }
+        }
+    }
+    mappings
 }
 
 fn map_over(mapping: Mapping, file: RawFd) -> Result<()> {
@@ -272,17 +280,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mappings_of_the_file_are_found_and_others_left_alone() {
-        let text = b"55c5e1d06000-55c5e1d0a000 r--p 00000000 fe:00 7 /x\n\
-            55c5e1d0a000-55c5e1d20000 r-xp 00004000 fe:00 7 /x\n\
-            7f63f5270000-7f63f52c7000 r--p 00000000 fe:00 8 /lib\n\
-            7ffd4c5a2000-7ffd4c5c3000 rw-p 00000000 00:00 0 [stack]\n";
-        let mappings = read_maps(text, libc::makedev(0xfe, 0), 7, 0x8000);
-        assert_eq!(mappings.len(), 2);
-        assert_eq!(
-            (mappings[1].start, mappings[1].length, mappings[1].offset),
-            (0x55c5_e1d0_a000, 0x16000, 0x4000)
-        );
-        assert_eq!(mappings[1].protection, libc::PROT_READ | libc::PROT_EXEC);
+    fn the_mappings_are_those_that_the_kernel_shows() {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let name = std::fs::read_link("/proc/self/exe").unwrap();
+        let name = name.to_str().unwrap();
+        let mut shown = Vec::new();
+        for line in maps.lines().filter(|line| line.ends_with(name)) {
+            let words: Vec<_> = line.split_ascii_whitespace().collect();
+            let (start, end) = words[0].split_once('-').unwrap();
+            let address = |digits| usize::from_str_radix(digits, 16).unwrap();
+            shown.push((address(start), address(end), words[1].to_owned()));
+        }
+        let found: Vec<_> = mappings(program_headers())
+            .into_iter()
+            .map(|mapping| {
+                let letter = |bit, letter| {
+                    if mapping.protection & bit != 0 {
+                        letter
+                    } else {
+                        '-'
+                    }
+                };
+                let letters = [
+                    letter(libc::PROT_READ, 'r'),
+                    letter(libc::PROT_WRITE, 'w'),
+                    letter(libc::PROT_EXEC, 'x'),
+                    'p',
+                ];
+                (
+                    mapping.start,
+                    mapping.start + mapping.length,
+                    letters.iter().collect::<String>(),
+                )
+            })
+            .collect();
+        assert_eq!(found, shown);
     }
 }
