@@ -22,6 +22,7 @@
 //! A hook must not be able to hold the runtime up, by accident least of all:
 //! - the state is a sealed memory file, not a pipe, so a hook that does not read it blocks nobody;
 //! - what it prints is read while it runs, and the last 4 KiB ([`Tail`]) end up in the error;
+//!   (a file may be named for it instead: `run.oci.hooks.stdout`, `run.oci.hooks.stderr`, as crun does);
 //! - the end is the end of the process, not of its output, which a daemon may inherit;
 //! - at the timeout the whole tree goes: its cgroup if the caller gave it one, else its session and
 //!   all descendants, stopped first so that none forks away ([`tree`]). Without a timeout we
@@ -36,7 +37,7 @@ pub mod run;
 pub mod tail;
 mod tree;
 
-pub use plan::{Kind, PreparedHook, prepare, prepare_all};
+pub use plan::{Kind, OutputFiles, PreparedHook, prepare, prepare_all};
 pub use run::{
     Ended, Place, Where, run_hook, run_hook_in_init, run_hooks, run_poststop, state_file,
 };

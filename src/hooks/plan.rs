@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::time::Duration;
 
-use crate::config::Hook;
+use crate::config::{Hook, Hooks, Pairs, Spec};
 use crate::error::{Failure, Field, Result};
 use crate::sys::process::CStringArray;
 
@@ -36,6 +36,33 @@ impl Kind {
             Self::Poststop => "hooks.poststop",
         }
     }
+
+    /// Its hooks.
+    fn of(self, hooks: &Hooks) -> &[Hook] {
+        match self {
+            Self::Prestart => &hooks.prestart,
+            Self::CreateRuntime => &hooks.create_runtime,
+            Self::CreateContainer => &hooks.create_container,
+            Self::StartContainer => &hooks.start_container,
+            Self::Poststart => &hooks.poststart,
+            Self::Poststop => &hooks.poststop,
+        }
+    }
+}
+
+/// Annotation: a file that gets what hooks write to standard output.
+pub const STDOUT: &str = "run.oci.hooks.stdout";
+
+/// Annotation: a file that gets what hooks write to standard error.
+pub const STDERR: &str = "run.oci.hooks.stderr";
+
+/// Files of the host that get the output of hooks, appended; what has none ends up in the error only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputFiles {
+    /// [`STDOUT`].
+    pub stdout: Option<CString>,
+    /// [`STDERR`].
+    pub stderr: Option<CString>,
 }
 
 /// A hook ready to be executed: all memory that it needs is here.
@@ -53,18 +80,50 @@ pub struct PreparedHook {
     pub cwd: CString,
     /// None: as long as it takes.
     pub timeout: Option<Duration>,
+    /// Where its output goes. None for those that Init runs, who cannot reach the host's files.
+    pub output: OutputFiles,
 }
 
-/// The hooks of one point, in the order of the file, which is the order in which they run.
-pub fn prepare_all(hooks: &[Hook], kind: Kind, cwd: &CStr) -> Result<Vec<PreparedHook>> {
-    hooks
-        .iter()
-        .enumerate()
-        .map(|(index, hook)| prepare(hook, kind, index, cwd))
-        .collect()
+/// The hooks of one point, in the order of the file, which is the order in which they run. `cwd` is the
+/// bundle, `/` for those that run in the container's root.
+pub fn prepare_all(spec: &Spec, kind: Kind, cwd: &CStr) -> Result<Vec<PreparedHook>> {
+    let output = match kind {
+        Kind::StartContainer => OutputFiles::default(),
+        _ => output_files(&spec.annotations)?,
+    };
+    let prepared = (0..).zip(kind.of(&spec.hooks)).map(|(index, hook)| {
+        let hook = prepare(hook, kind, index, cwd)?;
+        Ok(PreparedHook {
+            output: output.clone(),
+            ..hook
+        })
+    });
+    prepared.collect()
 }
 
-/// One hook. `cwd` is the bundle, `/` for those that run in the container's root.
+fn output_files(annotations: &Pairs<String>) -> Result<OutputFiles> {
+    let file = |key: &'static str| -> Result<Option<CString>> {
+        let Some(path) = annotations.get(key) else {
+            return Ok(None);
+        };
+        let field = || Field::key("annotations", key);
+        if !path.starts_with('/') {
+            return Err(Failure::config(
+                field(),
+                format!("{path:?} is not an absolute path"),
+            ));
+        }
+        c_string(path)
+            .map(Some)
+            .map_err(|failure| failure.at(field()))
+    };
+    Ok(OutputFiles {
+        stdout: file(STDOUT)?,
+        stderr: file(STDERR)?,
+    })
+}
+
+/// One hook, its output in the error only.
 ///
 /// Errors name the property: a path that is not absolute, a timeout that is not above 0, a NUL byte.
 pub fn prepare(hook: &Hook, kind: Kind, index: usize, cwd: &CStr) -> Result<PreparedHook> {
@@ -94,6 +153,7 @@ pub fn prepare(hook: &Hook, kind: Kind, index: usize, cwd: &CStr) -> Result<Prep
         env: CStringArray::new(env),
         cwd: cwd.to_owned(),
         timeout,
+        output: OutputFiles::default(),
     })
 }
 
@@ -154,6 +214,34 @@ mod tests {
         assert_eq!(
             error_of(&nul),
             r#"hooks.createRuntime[1].env: "A=\0" contains a NUL byte"#
+        );
+    }
+
+    #[test]
+    fn output_files_are_for_hooks_of_the_host() {
+        let mut spec = Spec {
+            annotations: Pairs(vec![(STDERR.to_owned(), "/log".to_owned())]),
+            ..Spec::default()
+        };
+        spec.hooks.poststop = vec![hook("/x")];
+        spec.hooks.start_container = vec![hook("/x")];
+        let output = |kind| prepare_all(&spec, kind, c"/").unwrap().remove(0).output;
+        let stderr = Some(c"/log".to_owned());
+        assert_eq!(
+            output(Kind::Poststop),
+            OutputFiles {
+                stderr,
+                stdout: None
+            }
+        );
+        assert_eq!(output(Kind::StartContainer), OutputFiles::default());
+        spec.annotations.0[0].1 = "log".to_owned();
+        let error = prepare_all(&spec, Kind::Poststop, c"/")
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            r#"annotations["run.oci.hooks.stderr"]: "log" is not an absolute path"#
         );
     }
 }

@@ -1,5 +1,6 @@
 //! Start a hook, watch it, end it in time.
 
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::failure::failure;
@@ -88,8 +89,9 @@ pub fn run_hook(hook: &PreparedHook, place: &Place<'_>, state: &[u8]) -> Result<
         .at(hook.field.clone())
     };
     let stdin = state_file(state).act(act).map_err(at_field)?;
+    let output = Output::open(hook).map_err(at_field)?;
     let mut tail = Tail::default();
-    match run(hook, place, stdin.as_raw_fd(), &mut tail) {
+    match run(hook, place, stdin.as_raw_fd(), &output, &mut tail) {
         Ok(Ended::Status(0)) => Ok(()),
         ended => Err(failure(hook, ended, &tail)),
     }
@@ -106,7 +108,46 @@ pub fn state_file(state: &[u8]) -> sys::Result<OwnedFd> {
     Ok(file)
 }
 
-fn run(hook: &PreparedHook, place: &Place<'_>, stdin: RawFd, tail: &mut Tail) -> Spawned<Ended> {
+/// Files that take a stream of a hook instead of the tail; none take none.
+#[derive(Default)]
+struct Output {
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+}
+
+impl Output {
+    fn open(hook: &PreparedHook) -> Result<Self> {
+        let open = |path: &Option<CString>| path.as_deref().map(append_to).transpose();
+        Ok(Self {
+            stdout: open(&hook.output.stdout)?,
+            stderr: open(&hook.output.stderr)?,
+        })
+    }
+}
+
+/// Opened with O_NONBLOCK for a fifo that nobody reads: it would hold us up, so it is an error (ENXIO).
+fn append_to(path: &CStr) -> Result<OwnedFd> {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOCTTY | libc::O_NONBLOCK;
+    let open = || -> sys::Result<OwnedFd> {
+        let file = descriptor::owned(fs::openat(fs::AT_FDCWD, path, flags, 0o600)?);
+        descriptor::set_blocking(file.as_raw_fd())?;
+        Ok(file)
+    };
+    open().act(|| {
+        format!(
+            "cannot open {} for the output of hooks",
+            path.to_string_lossy()
+        )
+    })
+}
+
+fn run(
+    hook: &PreparedHook,
+    place: &Place<'_>,
+    stdin: RawFd,
+    output: &Output,
+    tail: &mut Tail,
+) -> Spawned<Ended> {
     let join = match place.at {
         Where::Runtime => None,
         Where::Container { init, namespaces } => Some(Join {
@@ -115,7 +156,7 @@ fn run(hook: &PreparedHook, place: &Place<'_>, stdin: RawFd, tail: &mut Tail) ->
         }),
     };
     let cgroup = place.cgroup.map(|cgroup| cgroup.as_raw_fd());
-    let running = Running::start(hook, stdin, join, cgroup)?;
+    let running = Running::start(hook, stdin, output, join, cgroup)?;
     running.finish(place.signals, tail, |child| tree::kill(child, place.cgroup))
 }
 
@@ -125,7 +166,7 @@ fn run(hook: &PreparedHook, place: &Place<'_>, stdin: RawFd, tail: &mut Tail) ->
 /// hook's process group is killed: the container ends with the failed start, and all the rest with it.
 pub fn run_hook_in_init(hook: &PreparedHook, state: RawFd, tail: &mut Tail) -> Spawned<Ended> {
     descriptor::rewind(state).map_err(at_clone)?;
-    let running = Running::start(hook, state, None, None)?;
+    let running = Running::start(hook, state, &Output::default(), None, None)?;
     running.finish(None, tail, |child| {
         signal::send_to_group(child.pid, libc::SIGKILL)
     })
@@ -149,6 +190,7 @@ impl Running {
     fn start(
         hook: &PreparedHook,
         stdin: RawFd,
+        files: &Output,
         join: Option<Join>,
         cgroup: Option<RawFd>,
     ) -> Spawned<Self> {
@@ -156,13 +198,16 @@ impl Running {
         signal::set_default(libc::SIGCHLD).map_err(at_clone)?;
         let deadline = hook.timeout.map_or(Deadline::NEVER, Deadline::after);
         let output = descriptor::pipe().map_err(at_clone)?;
+        let stream =
+            |file: &Option<OwnedFd>| file.as_ref().map_or(output.write, |file| file.as_raw_fd());
         let program = Program {
             path: &hook.path,
             args: &hook.args,
             env: &hook.env,
             cwd: &hook.cwd,
             stdin,
-            output: output.write,
+            stdout: stream(&files.stdout),
+            stderr: stream(&files.stderr),
             join,
             cgroup,
         };
@@ -211,7 +256,7 @@ impl Running {
             });
             let mut watches = [Watch::readable(self.child.pidfd), output, asked];
             wait(&mut watches, self.deadline)?;
-            if watches[1].is_ready() && self.read_output(tail) == Output::Closed {
+            if watches[1].is_ready() && self.read_output(tail) == Progress::Closed {
                 output = Watch::nothing();
             }
             if watches[0].is_ready() {
@@ -226,23 +271,23 @@ impl Running {
         }
     }
 
-    fn read_output(&self, tail: &mut Tail) -> Output {
+    fn read_output(&self, tail: &mut Tail) -> Progress {
         let mut bytes = [0; 4096];
         match fs::read(self.output, &mut bytes) {
-            Ok(0) => Output::Closed,
+            Ok(0) => Progress::Closed,
             Ok(length) => {
                 tail.push(&bytes[..length]);
-                Output::More
+                Progress::More
             }
-            Err(Errno(libc::EAGAIN)) => Output::Empty,
+            Err(Errno(libc::EAGAIN)) => Progress::Empty,
             // It is only for the error message: what cannot be read is left out.
-            Err(_) => Output::Closed,
+            Err(_) => Progress::Closed,
         }
     }
 
     fn read_the_rest(&self, tail: &mut Tail) {
         for _ in 0..LAST_READS {
-            if self.read_output(tail) != Output::More {
+            if self.read_output(tail) != Progress::More {
                 return;
             }
         }
@@ -250,7 +295,7 @@ impl Running {
 }
 
 #[derive(PartialEq, Eq)]
-enum Output {
+enum Progress {
     More,
     Empty,
     Closed,

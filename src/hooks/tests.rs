@@ -394,3 +394,46 @@ fn a_hook_with_a_cgroup_of_its_own_leaves_nobody_at_its_timeout() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn output_may_go_to_files_that_grow_and_what_has_none_is_told() {
+    let bundle = Bundle::new("files");
+    let hook = bundle.script("hook", "echo out; echo err >&2; exit 1");
+    let path =
+        |name: &str| Some(std::ffi::CString::new(bundle.0.join(name).to_str().unwrap()).unwrap());
+    let with = |output| PreparedHook {
+        output,
+        ..bundle.prepare(&hook)
+    };
+    let stdout = with(OutputFiles {
+        stdout: path("out"),
+        stderr: None,
+    });
+    for _ in 0..2 {
+        let failure = run_hook(&stdout, &Place::RUNTIME, b"")
+            .unwrap_err()
+            .to_string();
+        assert!(failure.ends_with("exited with status 1: err"), "{failure}");
+    }
+    assert_eq!(bundle.read("out"), "out\nout\n");
+    let both = with(OutputFiles {
+        stdout: path("out"),
+        stderr: path("err"),
+    });
+    let failure = run_hook(&both, &Place::RUNTIME, b"")
+        .unwrap_err()
+        .to_string();
+    assert!(failure.ends_with("exited with status 1"), "{failure}");
+    assert_eq!(bundle.read("err"), "err\n");
+    let nowhere = with(OutputFiles {
+        stdout: path("missing/out"),
+        stderr: None,
+    });
+    let failure = run_hook(&nowhere, &Place::RUNTIME, b"")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        failure.ends_with("missing/out for the output of hooks: no such file or directory"),
+        "{failure}"
+    );
+}

@@ -344,22 +344,14 @@ fn hooks_before_pivot(
     request: &Request,
     namespaces: &Namespaces,
 ) -> Result<()> {
-    let hooks = &spec.hooks;
     let bundle = c_string(
         request.bundle.as_os_str().as_encoded_bytes(),
         Field::default,
     )?;
     let mut prepared = Vec::new();
-    for (list, kind) in [
-        (&hooks.prestart, Kind::Prestart),
-        (&hooks.create_runtime, Kind::CreateRuntime),
-        (&hooks.create_container, Kind::CreateContainer),
-    ] {
-        prepared.extend(
-            prepare_all(list, kind, &bundle)?
-                .into_iter()
-                .map(|hook| (hook, kind)),
-        );
+    for kind in [Kind::Prestart, Kind::CreateRuntime, Kind::CreateContainer] {
+        let hooks = prepare_all(spec, kind, &bundle)?;
+        prepared.extend(hooks.into_iter().map(|hook| (hook, kind)));
     }
     if prepared.is_empty() {
         return Ok(());
@@ -511,7 +503,7 @@ fn finish(
     if request.start == Start::Later {
         planner.init(InitOp::AwaitStart, Field::default());
     }
-    for hook in prepare_all(&spec.hooks.start_container, Kind::StartContainer, c"/")? {
+    for hook in prepare_all(spec, Kind::StartContainer, c"/")? {
         let field = hook.field.clone();
         planner.init(InitOp::RunHook(hook), field);
     }
@@ -612,7 +604,7 @@ fn started(planner: &mut Planner, spec: &Spec, request: &Request) -> Result<()> 
         request.bundle.as_os_str().as_encoded_bytes(),
         Field::default,
     )?;
-    for hook in prepare_all(&spec.hooks.poststart, Kind::Poststart, &bundle)? {
+    for hook in prepare_all(spec, Kind::Poststart, &bundle)? {
         let field = hook.field.clone();
         planner.runtime(
             RuntimeOp::RunHook {

@@ -11,19 +11,12 @@ use crate::hooks::{Kind, PreparedHook, prepare_all};
 
 /// The hooks of one point, as they stood when the container was created.
 pub fn of(container: &Container, kind: Kind) -> Result<Vec<PreparedHook>> {
-    let hooks = config::parse(&container.config()?)?.hooks;
-    let hooks = match kind {
-        Kind::Poststart => hooks.poststart,
-        Kind::Poststop => hooks.poststop,
-        Kind::Prestart | Kind::CreateRuntime | Kind::CreateContainer | Kind::StartContainer => {
-            return Ok(Vec::new());
-        }
-    };
+    let spec = config::parse(&container.config()?)?;
     let bundle = CString::new(container.record().bundle.as_os_str().as_bytes()).map_err(|_| {
         Failure::new(Code::State, "cannot run hooks in the bundle")
             .because("its path holds a NUL byte")
     })?;
-    prepare_all(&hooks, kind, &bundle)
+    prepare_all(&spec, kind, &bundle)
 }
 
 /// What a hook reads on its standard input.

@@ -52,10 +52,22 @@ pub fn is_open(fd: RawFd) -> Result<()> {
 /// fcntl(F_SETFL): O_NONBLOCK. It belongs to the open file, not to the descriptor: set it only on
 /// what no other process reads or writes, never on an inherited standard stream.
 pub fn set_nonblocking(fd: RawFd) -> Result<()> {
+    set_flags(fd, flags(fd)? | libc::O_NONBLOCK)
+}
+
+/// fcntl(F_SETFL) without O_NONBLOCK.
+pub fn set_blocking(fd: RawFd) -> Result<()> {
+    set_flags(fd, flags(fd)? & !libc::O_NONBLOCK)
+}
+
+fn flags(fd: RawFd) -> Result<i32> {
     // SAFETY: integers only.
-    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
+}
+
+fn set_flags(fd: RawFd, flags: i32) -> Result<()> {
     // SAFETY: integers only.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) })?;
     Ok(())
 }
 

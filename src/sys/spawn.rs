@@ -33,8 +33,10 @@ pub struct Program<'a> {
     pub cwd: &'a CStr,
     /// Becomes standard input.
     pub stdin: RawFd,
-    /// Becomes standard output and standard error.
-    pub output: RawFd,
+    /// Becomes standard output.
+    pub stdout: RawFd,
+    /// Becomes standard error.
+    pub stderr: RawFd,
     /// Namespaces to join first.
     pub join: Option<Join>,
     /// Directory of the cgroup v2 to start in.
@@ -207,8 +209,8 @@ fn die_with_parent(report: descriptor::Pipe) -> Result<()> {
 
 fn set_up_streams(program: &Program<'_>) -> Result<()> {
     dup_onto(program.stdin, libc::STDIN_FILENO)?;
-    dup_onto(program.output, libc::STDOUT_FILENO)?;
-    dup_onto(program.output, libc::STDERR_FILENO)?;
+    dup_onto(program.stdout, libc::STDOUT_FILENO)?;
+    dup_onto(program.stderr, libc::STDERR_FILENO)?;
     fs::close_at_exec_from(3)
 }
 
