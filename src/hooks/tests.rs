@@ -437,3 +437,48 @@ fn output_may_go_to_files_that_grow_and_what_has_none_is_told() {
         "{failure}"
     );
 }
+
+#[test]
+fn a_hook_in_a_user_namespace_is_its_root_in_a_directory_that_root_may_not_enter() {
+    use std::os::fd::AsFd;
+    use std::process::{Command, Stdio};
+    if crate::sys::process::ids().0[1] != 0 {
+        return;
+    }
+    let bundle = Bundle::new("userns");
+    let hook = bundle.script("hook", "echo $(id -u) $(id -g) $(ls) >&2; exit 1");
+    let closed = bundle.0.join("closed");
+    fs::create_dir_all(closed.join("bundle")).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut init = Command::new("unshare")
+        .args(["--user", "--mount", "sh", "-c", "echo ready; read x"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Read::read_exact(init.stdout.as_mut().unwrap(), &mut [0; 6]).unwrap();
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{}/{map}", init.id()), "0 100000 1000").unwrap();
+    }
+    let pidfd = crate::sys::Pidfd::open(init.id().cast_signed()).unwrap();
+    let cwd = std::ffi::CString::new(closed.join("bundle").to_str().unwrap()).unwrap();
+    let hook = prepare(&hook, Kind::CreateContainer, 0, &cwd).unwrap();
+    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
+    let at = Where::Container {
+        init: pidfd.as_fd(),
+        namespaces,
+    };
+    let failure = run_hook(
+        &hook,
+        &Place {
+            at,
+            ..Place::RUNTIME
+        },
+        b"",
+    )
+    .unwrap_err()
+    .to_string();
+    drop(init.stdin.take());
+    init.wait().unwrap();
+    assert!(failure.ends_with("exited with status 1: 0 0"), "{failure}");
+}

@@ -183,17 +183,49 @@ fn become_program(program: &Program<'_>, report: descriptor::Pipe) -> ! {
 fn prepare(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<()> {
     let at = |stage| move |errno| SpawnError { stage, errno };
     signal::reset_all().map_err(at(Stage::Prepare))?;
-    if let Some(join) = program.join {
-        let others = join.namespaces & !libc::CLONE_NEWPID;
-        if others != 0 {
-            namespace::setns(join.pidfd, others).map_err(at(Stage::Join))?;
-        }
+    match program.join {
+        Some(join) => enter(join, program.cwd)?,
+        None => fs::chdir(program.cwd).map_err(at(Stage::Chdir))?,
     }
     // After joining: a change of user namespace takes the death signal away.
     die_with_parent(report).map_err(at(Stage::Prepare))?;
     process::setsid().map_err(at(Stage::Prepare))?;
-    fs::chdir(program.cwd).map_err(at(Stage::Chdir))?;
     set_up_streams(program).map_err(at(Stage::Prepare))
+}
+
+/// Joins the namespaces and enters the working directory there. The user namespace comes last, for
+/// its root may not be allowed into the directory; unless it is what allows joining the others.
+fn enter(join: Join, cwd: &CStr) -> Spawned<()> {
+    let at = |stage| move |errno| SpawnError { stage, errno };
+    let user = join.namespaces & libc::CLONE_NEWUSER;
+    let others = join.namespaces & !(libc::CLONE_NEWPID | libc::CLONE_NEWUSER);
+    let setns = |namespaces| match namespaces {
+        // To setns(2) it would mean any kind, which a pidfd has none of.
+        0 => Ok(()),
+        namespaces => namespace::setns(join.pidfd, namespaces),
+    };
+    let left = match setns(others) {
+        Err(Errno(libc::EPERM)) if user != 0 => setns(others | user).map(|()| 0),
+        joined => joined.map(|()| user),
+    }
+    .map_err(at(Stage::Join))?;
+    fs::chdir(cwd).map_err(at(Stage::Chdir))?;
+    setns(left).map_err(at(Stage::Join))?;
+    match user {
+        0 => Ok(()),
+        _ => become_root().map_err(at(Stage::Join)),
+    }
+}
+
+/// Who enters a user namespace is nobody there, and loses its capabilities at exec.
+fn become_root() -> Result<()> {
+    match process::setgroups(&[]) {
+        // An unprivileged maker of the namespace had to give setgroups(2) up (user_namespaces(7)).
+        Ok(()) | Err(Errno(libc::EPERM)) => {}
+        Err(errno) => return Err(errno),
+    }
+    process::setresgid(0)?;
+    process::setresuid(0)
 }
 
 /// The signal is lost when the parent died before it was asked for: then nobody reads the report.
