@@ -391,7 +391,9 @@ fn mount_one(planner: &mut Planner, room: &Room<'_>, index: usize, mount: &Mount
         destination,
         path,
     };
-    refuse_proc(&entry)?;
+    if !entry.options.remount {
+        refuse_proc(&entry)?;
+    }
     if entry.options.i_version == Some(Switch::On) {
         return Err(Failure::config(
             entry.field.leaf("options"),

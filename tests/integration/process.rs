@@ -429,6 +429,16 @@ fn a_container_without_a_process_can_be_created_but_not_started(lab: &Lab) {
 }
 
 fn cpu_affinity_is_that_of_the_caller(lab: &Lab) {
+    if crate::harness::host::controllers()
+        .iter()
+        .any(|name| name == "cpuset")
+    {
+        lab.need_kernel(
+            6,
+            2,
+            "an affinity that survives the move into a cgroup with cpuset",
+        );
+    }
     let mut bundle = lab.bundle();
     bundle.args(&["grep", "Cpus_allowed_list", "/proc/self/status"]);
     let call = lab

@@ -1,0 +1,370 @@
+//! Configurations over one base, and the plans that are made of them: for the golden files and the laws.
+
+use std::path::PathBuf;
+
+use corten::config::{Process, Spec};
+use corten::error::Field;
+use corten::host::Host;
+use corten::plan::Plan;
+use corten::plan::compile::{self, Console, ExecRequest, Keyring, Overlay, Pivot, Request, Start};
+use corten::process::terminal::Stay;
+use serde_json::{Value, json};
+
+/// A name, and what makes the plan.
+pub type Case = (&'static str, fn() -> Plan);
+
+/// One for every feature that changes the list of operations.
+pub const CASES: &[Case] = &[
+    ("create", || plan(&base(), &request(), &Host::ideal())),
+    ("run", || {
+        plan(
+            &base(),
+            &Request {
+                start: Start::Now,
+                ..request()
+            },
+            &Host::ideal(),
+        )
+    }),
+    ("user_namespace", || {
+        plan(&user_namespace(), &request(), &Host::ideal())
+    }),
+    ("user_namespace_rootless", || {
+        plan(&user_namespace(), &request(), &unprivileged())
+    }),
+    ("joined_namespaces", || {
+        plan(&joined(), &request(), &Host::ideal())
+    }),
+    ("joined_user_namespace", || {
+        plan(&joined_user(), &request(), &Host::ideal())
+    }),
+    ("mount_options", || {
+        plan(&mounts(), &request(), &Host::ideal())
+    }),
+    ("overlay", || plan(&base(), &overlaid(), &Host::ideal())),
+    ("overlay_in_user_namespace", || {
+        plan(&user_namespace(), &overlaid(), &Host::ideal())
+    }),
+    ("hooks", || plan(&hooks(), &request(), &Host::ideal())),
+    ("terminal_on_a_socket", || {
+        plan(
+            &terminal(),
+            &console(Console::Socket("/run/console".into())),
+            &Host::ideal(),
+        )
+    }),
+    ("terminal_in_the_foreground", || {
+        plan(&terminal(), &console(Console::Runtime), &Host::ideal())
+    }),
+    ("seccomp", || plan(&seccomp(), &request(), &Host::ideal())),
+    ("seccomp_listener", || {
+        plan(&listener(), &request(), &Host::ideal())
+    }),
+    ("process", || plan(&process(), &request(), &Host::ideal())),
+    ("limits", || plan(&limits(), &request(), &Host::ideal())),
+    ("no_process", || {
+        plan(
+            &patched(&base(), &[("/process", Value::Null)]),
+            &request(),
+            &Host::ideal(),
+        )
+    }),
+    ("exec", || exec(&base())),
+    ("exec_in_user_namespace", || exec(&user_namespace())),
+];
+
+fn plan(config: &Value, request: &Request, host: &Host) -> Plan {
+    let spec: Spec = serde_json::from_value(config.clone()).unwrap();
+    compile::container(&spec, request, host).unwrap()
+}
+
+fn exec(config: &Value) -> Plan {
+    let spec: Spec = serde_json::from_value(config.clone()).unwrap();
+    let process: Process = serde_json::from_value(config["process"].clone()).unwrap();
+    let linux = spec.linux.as_ref().unwrap();
+    let namespaces = linux
+        .namespaces
+        .iter()
+        .fold(0, |all, one| all | corten::namespaces::flag(one.kind));
+    let request = ExecRequest {
+        namespaces,
+        console: Console::None,
+        pid_file: Some("/run/exec.pid".into()),
+        pidfd_socket: None,
+        kept_descriptors: 0,
+        variables: Vec::new(),
+        cgroup: String::new(),
+    };
+    compile::exec(&spec, &process, &request, &Host::ideal()).unwrap()
+}
+
+fn unprivileged() -> Host {
+    Host {
+        euid: 1000,
+        egid: 1000,
+        privileged: false,
+        grantable: 0,
+        ..Host::ideal()
+    }
+}
+
+fn request() -> Request {
+    Request {
+        id: "box".to_owned(),
+        bundle: PathBuf::from("/bundle"),
+        state: PathBuf::from("/run/corten/box"),
+        data: PathBuf::from("/var/lib/corten"),
+        start: Start::Later,
+        console: Console::None,
+        pid_file: Some(PathBuf::from("/run/box.pid")),
+        pidfd_socket: None,
+        pivot: Pivot::Pivot,
+        keyring: Keyring::New,
+        overlay: None,
+        kept_descriptors: 0,
+        variables: Vec::new(),
+        notify: None,
+        stay: Stay::Detach,
+    }
+}
+
+fn overlaid() -> Request {
+    let layers = vec![
+        PathBuf::from("/layers/upper"),
+        PathBuf::from("/layers/lower"),
+    ];
+    Request {
+        overlay: Some(Overlay {
+            layers,
+            upper: None,
+            field: Field::new("--overlay"),
+        }),
+        ..request()
+    }
+}
+
+fn console(console: Console) -> Request {
+    Request {
+        console,
+        ..request()
+    }
+}
+
+/// What an engine asks for: six namespaces, its mounts, masks, device rules.
+fn base() -> Value {
+    let caps = json!(["CAP_CHOWN", "CAP_KILL", "CAP_SETUID"]);
+    json!({
+        "ociVersion": "1.3.0",
+        "process": {
+            "args": ["sh", "-c", "true"], "cwd": "/", "env": ["PATH=/bin:/usr/bin"], "user": {"uid": 0, "gid": 0},
+            "capabilities": {"bounding": caps, "effective": caps, "permitted": caps},
+            "noNewPrivileges": true,
+        },
+        "root": {"path": "rootfs"},
+        "hostname": "box",
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]},
+            {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "ptmxmode=0666"]},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]},
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]},
+        ],
+        "linux": {
+            "cgroupsPath": "/engine/box",
+            "namespaces": [
+                {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "cgroup"}
+            ],
+            "resources": {"devices": [{"allow": false, "access": "rwm"}]},
+            "sysctl": {"net.ipv4.ip_forward": "1"},
+            "maskedPaths": ["/proc/kcore", "/sys/firmware"],
+            "readonlyPaths": ["/proc/sys"],
+        },
+    })
+}
+
+/// The configuration with values set, or removed where they are null; `-` appends to a list.
+fn patched(config: &Value, patches: &[(&str, Value)]) -> Value {
+    let mut config = config.clone();
+    for (pointer, value) in patches {
+        let (parent, leaf) = pointer.rsplit_once('/').unwrap();
+        match config.pointer_mut(parent).unwrap() {
+            Value::Array(list) if leaf == "-" => list.push(value.clone()),
+            Value::Object(object) if value.is_null() => {
+                object.remove(leaf);
+            }
+            Value::Object(object) => {
+                object.insert(leaf.to_owned(), value.clone());
+            }
+            other => panic!("{pointer} is in {other}"),
+        }
+    }
+    config
+}
+
+fn user_namespace() -> Value {
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+    let rlimit = json!([{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 128}]);
+    let bind = json!({"destination": "/data", "type": "bind", "source": "/srv/data", "options": ["rbind", "ro"]});
+    patched(
+        &base(),
+        &[
+            ("/linux/namespaces/-", json!({"type": "user"})),
+            ("/linux/uidMappings", map.clone()),
+            ("/linux/gidMappings", map),
+            ("/process/rlimits", rlimit),
+            ("/mounts/-", bind),
+        ],
+    )
+}
+
+fn joined() -> Value {
+    let namespaces = json!([
+        {"type": "mount"}, {"type": "network", "path": "/run/netns/blue"}, {"type": "pid", "path": "/proc/7/ns/pid"},
+        {"type": "time"}
+    ]);
+    let offsets = json!({"boottime": {"secs": 60}, "monotonic": {"secs": -1, "nanosecs": 5}});
+    let nothing = Value::Null;
+    patched(
+        &base(),
+        &[
+            ("/linux/namespaces", namespaces),
+            ("/linux/timeOffsets", offsets),
+            ("/hostname", nothing.clone()),
+            ("/linux/sysctl", nothing),
+        ],
+    )
+}
+
+fn joined_user() -> Value {
+    let namespaces =
+        json!([{"type": "user", "path": "/proc/7/ns/user"}, {"type": "pid"}, {"type": "mount"}]);
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+    let nothing = Value::Null;
+    patched(
+        &base(),
+        &[
+            ("/linux/namespaces", namespaces),
+            ("/linux/uidMappings", map.clone()),
+            ("/linux/gidMappings", map),
+            ("/hostname", nothing.clone()),
+            ("/linux/sysctl", nothing),
+        ],
+    )
+}
+
+fn mounts() -> Value {
+    let one = |mount: Value| ("/mounts/-", mount);
+    let map = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
+    patched(
+        &base(),
+        &[
+            one(
+                json!({"destination": "/etc", "type": "tmpfs", "source": "t", "options": ["tmpcopyup", "ro"]}),
+            ),
+            one(
+                json!({"destination": "/srv", "type": "bind", "source": "/srv", "options": ["rbind", "rro", "rslave"]}),
+            ),
+            one(
+                json!({"destination": "/home", "type": "bind", "source": "/home", "options": ["bind", "idmap"],
+                "uidMappings": map.clone(), "gidMappings": map}),
+            ),
+            one(json!({"destination": "/proc", "options": ["remount", "hidepid=2"]})),
+            one(json!({"destination": "/var/data", "type": "volume", "source": "data"})),
+            ("/linux/rootfsPropagation", json!("rshared")),
+            ("/root/readonly", json!(true)),
+        ],
+    )
+}
+
+fn hooks() -> Value {
+    let hook =
+        |name: &str| json!([{"path": format!("/hooks/{name}"), "args": [name], "timeout": 5}]);
+    let hooks = json!({
+        "prestart": hook("prestart"), "createRuntime": hook("runtime"), "createContainer": hook("container"),
+        "startContainer": hook("start"), "poststart": hook("poststart"), "poststop": hook("poststop")
+    });
+    patched(&base(), &[("/hooks", hooks)])
+}
+
+fn terminal() -> Value {
+    let size = json!({"height": 24, "width": 80});
+    patched(
+        &base(),
+        &[
+            ("/process/terminal", json!(true)),
+            ("/process/consoleSize", size),
+        ],
+    )
+}
+
+fn seccomp() -> Value {
+    let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["reboot"], "action": "SCMP_ACT_ERRNO"}]});
+    patched(
+        &base(),
+        &[
+            ("/linux/seccomp", profile),
+            ("/process/noNewPrivileges", json!(false)),
+        ],
+    )
+}
+
+fn listener() -> Value {
+    let profile = json!({
+        "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent.sock",
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]
+    });
+    patched(&base(), &[("/linux/seccomp", profile)])
+}
+
+fn process() -> Value {
+    patched(
+        &base(),
+        &[
+            (
+                "/process/user",
+                json!({"uid": 1000, "gid": 100, "umask": 63, "additionalGids": [5, 6]}),
+            ),
+            ("/process/cwd", json!("/home/me")),
+            ("/process/capabilities/ambient", json!(["CAP_KILL"])),
+            ("/process/capabilities/inheritable", json!(["CAP_KILL"])),
+            ("/process/apparmorProfile", json!("docker-default")),
+            ("/process/oomScoreAdj", json!(-5)),
+            (
+                "/process/scheduler",
+                json!({"policy": "SCHED_BATCH", "nice": 5}),
+            ),
+            (
+                "/process/ioPriority",
+                json!({"class": "IOPRIO_CLASS_BE", "priority": 4}),
+            ),
+            (
+                "/process/rlimits",
+                json!([{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 128}]),
+            ),
+            ("/linux/personality", json!({"domain": "LINUX32"})),
+            (
+                "/linux/memoryPolicy",
+                json!({"mode": "MPOL_BIND", "nodes": "0"}),
+            ),
+            (
+                "/linux/devices",
+                json!([{"type": "c", "path": "/dev/fuse", "major": 10, "minor": 229, "uid": 7}]),
+            ),
+        ],
+    )
+}
+
+fn limits() -> Value {
+    patched(
+        &base(),
+        &[(
+            "/linux/resources",
+            json!({
+                "memory": {"limit": 67_108_864, "swap": 134_217_728},
+                "cpu": {"quota": 50_000, "period": 100_000, "shares": 512, "cpus": "0"},
+                "pids": {"limit": 100},
+                "unified": {"memory.high": "50000000"}
+            }),
+        )],
+    )
+}
