@@ -18,7 +18,8 @@ use crate::plan::{Plan, Step};
 use crate::process::home::Home;
 use crate::sys::executable::Disguise;
 use crate::sys::process::{Clone3, Cloned, exit_now};
-use crate::sys::{Errno, Result, fs, mount, namespace, process, seccomp, signal};
+use crate::sys::signal::{self, SignalSet};
+use crate::sys::{Errno, Result, fs, mount, namespace, process, seccomp};
 use crate::{hooks, namespaces, rootfs};
 
 /// A slot that nothing was put in.
@@ -37,6 +38,7 @@ pub struct Init<'a> {
     control: RawFd,
     /// Whether its user namespace is not the runtime's.
     pub in_user_namespace: bool,
+    ignored: SignalSet,
     /// Which candidate of FindProgram it was.
     pub program: usize,
     /// HOME, as the container's passwd has it.
@@ -56,6 +58,8 @@ pub struct Setting<'a> {
     pub leads: &'a [String],
     /// Whether it is born into another user namespace.
     pub in_user_namespace: bool,
+    /// The signals that the runtime ignores, Rust's SIGPIPE among them.
+    pub ignored: SignalSet,
 }
 
 /// Runs the list. Never returns: ends as the user's program, or with status 1 and a report.
@@ -65,6 +69,7 @@ pub fn run(plan: &Plan, slots: &mut [RawFd], control: RawFd, setting: Setting<'_
         disguise,
         leads,
         in_user_namespace,
+        ignored,
     } = setting;
     let mut init = Init {
         report,
@@ -74,6 +79,7 @@ pub fn run(plan: &Plan, slots: &mut [RawFd], control: RawFd, setting: Setting<'_
         slots,
         control,
         in_user_namespace,
+        ignored,
         program: 0,
         home: Home::default(),
         starter: EMPTY,
@@ -190,7 +196,7 @@ impl Init<'_> {
             InitOp::OutliveRuntime => process::set_parent_death_signal(0),
             InitOp::ResetSignals => {
                 fs::umask(0);
-                signal::reset_all()
+                signal::reset(self.ignored)
             }
             InitOp::LeadSession => process::setsid(),
             InitOp::LetGoOfExecutable => self.disguise.put_on(),

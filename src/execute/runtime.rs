@@ -409,6 +409,7 @@ impl<'a> Runtime<'a> {
             disguise: &self.disguise,
             leads: &leads,
             in_user_namespace: self.in_user_namespace,
+            ignored: self.signals.ignored(),
         };
         let started = clone::start(self.plan, &mut self.slots, control, setting, request);
         self.init = Some(started.act(act)?);

@@ -8,7 +8,7 @@
 //! It is one loop around one ppoll(2): no thread, no signal function, no sleep. Signals come through
 //! a signalfd. They are blocked **before** the clone ([`Signals::block`]), so that none is lost
 //! between the birth of the program and the first turn of the loop; Init undoes that for itself
-//! (`sys::signal::reset_all`), for a blocked signal and an ignored SIGPIPE survive exec. Every
+//! (`sys::signal::reset`), for a blocked signal and an ignored SIGPIPE survive exec. Every
 //! signal is forwarded but these: SIGCHLD is ours, SIGURG is noise that Go runtimes send each other,
 //! SIGWINCH becomes a new size of the container's terminal, which makes the kernel tell the program.
 //! What we sent ourselves (SIGPIPE, by writing to a closed pipe) is nobody's business either.

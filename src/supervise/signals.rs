@@ -11,6 +11,7 @@ use crate::sys::signal::{self, SignalSet};
 pub struct Signals {
     fd: OwnedFd,
     old: SignalSet,
+    ignored: SignalSet,
 }
 
 impl Signals {
@@ -23,7 +24,13 @@ impl Signals {
         signal::set_default(libc::SIGCHLD).act(act)?;
         let fd = signal::signalfd(SignalSet::ALL).act(act)?;
         let old = signal::set_mask(SignalSet::ALL).act(act)?;
-        Ok(Self { fd, old })
+        let ignored = signal::ignored();
+        Ok(Self { fd, old, ignored })
+    }
+
+    /// The signals that children inherit as ignored, and have to reset.
+    pub fn ignored(&self) -> SignalSet {
+        self.ignored
     }
 
     /// The next signal that somebody else sent, or none.

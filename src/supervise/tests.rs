@@ -14,7 +14,7 @@ use crate::sys::fs::{close, openat, read};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{CStringArray, execve, wait_pidfd};
 use crate::sys::pty::{self, WindowSize};
-use crate::sys::signal::{LAST, reset_all};
+use crate::sys::signal::{LAST, reset};
 use crate::sys::spawn::{Child, fork_for_test};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -47,7 +47,7 @@ impl Run<'_> {
         adopt_orphans().unwrap();
         let terminal = self.terminal;
         let program = fork_for_test(|| {
-            reset_all().unwrap();
+            reset(signals.ignored()).unwrap();
             if let Some(terminal) = terminal {
                 attach(terminal).unwrap();
                 close(terminal.slave);

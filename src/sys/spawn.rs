@@ -9,7 +9,8 @@ use std::os::fd::RawFd;
 use super::descriptor::{self, dup_onto};
 use super::poll::{Deadline, Watch, wait, wait_readable};
 use super::process::{self, CStringArray, Clone3, Cloned};
-use super::{Errno, Result, fs, namespace, signal};
+use super::signal::{self, SignalSet};
+use super::{Errno, Result, fs, namespace};
 
 /// Namespaces of another process, all joined by its pidfd.
 #[derive(Clone, Copy, Debug)]
@@ -182,7 +183,7 @@ fn become_program(program: &Program<'_>, report: descriptor::Pipe) -> ! {
 
 fn prepare(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<()> {
     let at = |stage| move |errno| SpawnError { stage, errno };
-    signal::reset_all().map_err(at(Stage::Prepare))?;
+    signal::reset(SignalSet::ALL).map_err(at(Stage::Prepare))?;
     match program.join {
         Some(join) => enter(join, program.cwd)?,
         None => fs::chdir(program.cwd).map_err(at(Stage::Chdir))?,
