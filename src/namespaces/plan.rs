@@ -206,6 +206,8 @@ fn map_ids(planner: &mut Planner, linux: &Linux, host: &Host) {
         InitOp::BecomeRootOfUserNamespace,
         Field::new("linux.uidMappings"),
     );
+    // A change of ids takes the wish back (prctl(2), PR_SET_PDEATHSIG).
+    planner.init(InitOp::DieWithRuntime, Field::default());
 }
 
 /// The maps as the kernel takes them.
