@@ -1,4 +1,10 @@
-//! What the command line asks of the engine: plain requests, every path absolute, every word parsed.
+//! The engine: from a request to a container.
+//!
+//! Whoever calls, the command line or a program that links the library, says what it wants in a plain
+//! request: every path absolute, every word parsed, no terminal and no flag of its own. The engine puts the
+//! rooms to work in their order: read and check the configuration, probe the host, compile the plan,
+//! prove it, execute it; and where that fails, undo what the record says (`birth.rs`). `exec.rs` does the
+//! same for one more process in a container that is there, `shell.rs` for a configuration of its own.
 
 mod birth;
 mod exec;
@@ -123,7 +129,7 @@ pub struct RunRequest {
     pub at_end: AtEnd,
     /// Meanwhile.
     pub subreaper: Subreaper,
-    /// How long the program has after a forwarded SIGTERM or SIGINT until it is killed.
+    /// How long the program has after a forwarded SIGTERM until it is killed.
     pub stop_timeout: Option<Duration>,
 }
 

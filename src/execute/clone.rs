@@ -47,3 +47,19 @@ pub fn start(
         }),
     }
 }
+
+/// Init: clones itself once more, as a child of the runtime. In the one that ends: the pid of the one
+/// that goes on.
+pub fn beside(namespaces: i32) -> Result<Option<i32>> {
+    let flags = u64::from((namespaces | libc::CLONE_PARENT).cast_unsigned());
+    // SAFETY: this is init: it has one thread and only makes system calls, on either side.
+    match unsafe {
+        clone3(Clone3 {
+            flags,
+            cgroup: None,
+        })
+    }? {
+        Cloned::Parent { pid, .. } => Ok(Some(pid)),
+        Cloned::Child => Ok(None),
+    }
+}

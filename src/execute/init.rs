@@ -17,7 +17,7 @@ use crate::plan::op::{Gate, InitOp, Slot};
 use crate::plan::{Plan, Step};
 use crate::process::home::Home;
 use crate::sys::executable::Disguise;
-use crate::sys::process::{Clone3, Cloned, exit_now};
+use crate::sys::process::exit_now;
 use crate::sys::signal::{self, SignalSet};
 use crate::sys::{Errno, Result, fs, mount, namespace, process, seccomp};
 use crate::{hooks, namespaces, rootfs};
@@ -30,7 +30,7 @@ pub const EMPTY: RawFd = -1;
 pub struct Init<'a> {
     /// Where it notes what it does.
     pub report: &'a Report,
-    disguise: &'a Disguise,
+    disguise: Option<&'a Disguise>,
     leads: &'a [String],
     steps: usize,
     slots: &'a mut [RawFd],
@@ -53,7 +53,7 @@ pub struct Setting<'a> {
     /// The shared page.
     pub report: &'a Report,
     /// How to let go of the runtime's executable.
-    pub disguise: &'a Disguise,
+    pub disguise: Option<&'a Disguise>,
     /// What `start` is told when a step fails, for the steps from AwaitStart on.
     pub leads: &'a [String],
     /// Whether it is born into another user namespace.
@@ -199,7 +199,9 @@ impl Init<'_> {
                 signal::reset(self.ignored)
             }
             InitOp::LeadSession => process::setsid(),
-            InitOp::LetGoOfExecutable => self.disguise.put_on(),
+            InitOp::LetGoOfExecutable => self
+                .disguise
+                .map_or(Err(Errno(libc::EINVAL)), Disguise::put_on),
             InitOp::Open(gate) => self.open(*gate),
             InitOp::Await(gate) => self.wait(*gate),
             InitOp::HideFromTracers => process::set_undumpable(),
@@ -338,20 +340,11 @@ impl Init<'_> {
     /// The parent of the process that goes on tells the runtime its pid and ends; CLONE_PARENT makes
     /// the runtime the parent of both.
     fn continue_in_child(&mut self, namespaces: i32) -> Result<()> {
-        let flags = u64::from((namespaces | libc::CLONE_PARENT).cast_unsigned());
-        // SAFETY: this is the child already: it has one thread and only makes system calls.
-        match unsafe {
-            process::clone3(Clone3 {
-                flags,
-                cgroup: None,
-            })
-        }? {
-            Cloned::Parent { pid, .. } => {
-                self.report.continue_in(pid);
-                exit_now(0)
-            }
-            Cloned::Child => Ok(()),
+        if let Some(pid) = super::clone::beside(namespaces)? {
+            self.report.continue_in(pid);
+            exit_now(0)
         }
+        Ok(())
     }
 
     /// Waits for a connection that says so; one that says nothing was `state` having a look.

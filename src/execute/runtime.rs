@@ -61,7 +61,7 @@ pub struct Runtime<'a> {
     signals: &'a Signals,
     slots: Vec<RawFd>,
     report: Report,
-    disguise: Disguise,
+    disguise: Option<Disguise>,
     near: OwnedFd,
     far: Option<OwnedFd>,
     init: Option<Process>,
@@ -124,7 +124,7 @@ impl<'a> Runtime<'a> {
             signals: setting.signals,
             slots: vec![EMPTY; plan.slots],
             report: Report::new().act(|| "cannot map the report page")?,
-            disguise: Disguise::prepare().act(|| "cannot prepare to let go of the executable")?,
+            disguise: disguise(plan)?,
             near: descriptor::owned(near),
             far: Some(descriptor::owned(far)),
             init: None,
@@ -406,7 +406,7 @@ impl<'a> Runtime<'a> {
         let leads = leads(self.plan);
         let setting = init::Setting {
             report: &self.report,
-            disguise: &self.disguise,
+            disguise: self.disguise.as_ref(),
             leads: &leads,
             in_user_namespace: self.in_user_namespace,
             ignored: self.signals.ignored(),
@@ -669,6 +669,15 @@ impl Drop for Runtime<'_> {
             fs::close(fd);
         }
     }
+}
+
+fn disguise(plan: &Plan) -> Result<Option<Disguise>> {
+    let is_planned = plan
+        .init
+        .iter()
+        .any(|step| step.op == InitOp::LetGoOfExecutable);
+    let prepare = || Disguise::prepare().act(|| "cannot prepare to let go of the executable");
+    is_planned.then(prepare).transpose()
 }
 
 /// What init tells `start`: for the steps from AwaitStart to the end.

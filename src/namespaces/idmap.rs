@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::plan::op::{IdMaps, IdRange, MapWriter};
-use crate::sys::process::{self, Clone3, Cloned, clone3};
+use crate::sys::process;
 use crate::sys::{Errno, descriptor, fs as files};
 
 /// Writes the maps of the process `pid`, which waits for it.
@@ -115,18 +115,8 @@ pub fn compare(pid: i32, maps: &IdMaps) -> Result<()> {
 pub fn make_user_namespace(maps: &IdMaps) -> Result<OwnedFd> {
     let act = || "cannot make a user namespace for id maps";
     let flags = u64::from(libc::CLONE_NEWUSER.cast_unsigned());
-    // SAFETY: the child makes one system call after the other and nothing else until it is killed.
-    let cloned = unsafe {
-        clone3(Clone3 {
-            flags,
-            cgroup: None,
-        })
-    }
-    .act(act)?;
-    let (pid, pidfd) = match cloned {
-        Cloned::Parent { pid, pidfd } => (pid, descriptor::owned(pidfd)),
-        Cloned::Child => process::wait_to_be_killed(),
-    };
+    let (pid, pidfd) = process::clone_to_wait(flags).act(act)?;
+    let pidfd = descriptor::owned(pidfd);
     let opened = by_runtime(pid, maps).and_then(|()| {
         let path = std::ffi::CString::new(format!("/proc/{pid}/ns/user"))
             .expect("a number has no NUL byte");

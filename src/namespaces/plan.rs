@@ -130,6 +130,10 @@ pub fn enter(
     host: &Host,
 ) -> Result<()> {
     join(planner, linux, namespaces);
+    // Before the change of ids, which gives the files of /proc/self to root of the host.
+    if namespaces.is_new(NamespaceType::Time) {
+        enter_time(planner, linux)?;
+    }
     if namespaces.is_new(NamespaceType::User) {
         map_ids(planner, linux, host);
     } else if namespaces.is_joined(NamespaceType::User) {
@@ -144,9 +148,6 @@ pub fn enter(
             InitOp::Unshare { namespaces: late },
             Field::new("linux.namespaces"),
         );
-    }
-    if namespaces.is_new(NamespaceType::Time) {
-        enter_time(planner, linux)?;
     }
     if namespaces.is_new(NamespaceType::Network) {
         planner.init(InitOp::RaiseLoopback, Field::new("linux.namespaces"));

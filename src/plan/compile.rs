@@ -159,7 +159,11 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
     planner.init(InitOp::LeadSession, Field::default());
-    planner.init(InitOp::LetGoOfExecutable, Field::default());
+    // Without privileges on the host the copy of the mount cannot be made; but then the binary is
+    // somebody else's, whom the container's root is not.
+    if host.privileged {
+        planner.init(InitOp::LetGoOfExecutable, Field::default());
+    }
     if let Some(circumstances) = &circumstances {
         process::label(&mut planner, circumstances)?;
     }
@@ -661,7 +665,7 @@ pub fn exec(spec: &Spec, process: &Process, request: &ExecRequest, host: &Host) 
         apparmor: host.apparmor,
         selinux: host.selinux,
     };
-    enter_container(&mut planner, process, request, &circumstances)?;
+    enter_container(&mut planner, host, process, request, &circumstances)?;
     if process.terminal && request.console != Console::None {
         let size = process.console_size.clone().unwrap_or_default();
         let op = InitOp::OpenTerminal {
@@ -719,6 +723,7 @@ pub fn exec(spec: &Spec, process: &Process, request: &ExecRequest, host: &Host) 
 /// on, the container's processes may look (CVE-2016-9962).
 fn enter_container(
     planner: &mut Planner,
+    host: &Host,
     process: &Process,
     request: &ExecRequest,
     circumstances: &Circumstances<'_>,
@@ -779,7 +784,11 @@ fn enter_container(
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
     planner.init(InitOp::LeadSession, Field::default());
-    planner.init(InitOp::LetGoOfExecutable, Field::default());
+    // Without privileges on the host the copy of the mount cannot be made; but then the binary is
+    // somebody else's, whom the container's root is not.
+    if host.privileged {
+        planner.init(InitOp::LetGoOfExecutable, Field::default());
+    }
     process::label(planner, circumstances)?;
     planner.init(InitOp::HideFromTracers, Field::default());
     planner.init(

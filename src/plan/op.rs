@@ -677,21 +677,17 @@ impl fmt::Display for Attrs {
 }
 
 fn capabilities(bits: u64) -> String {
-    let names: Vec<String> = caps::all()
+    let mut held: Vec<caps::Capability> = caps::all()
         .into_iter()
         .filter(|capability| bits & capability.bitmask() != 0)
-        .map(|capability| {
-            capability
-                .to_string()
-                .trim_start_matches("CAP_")
-                .to_lowercase()
-        })
         .collect();
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(",")
+    held.sort_unstable_by_key(|capability| capability.index());
+    if held.is_empty() {
+        return "none".to_owned();
     }
+    let name =
+        |capability: &caps::Capability| capability.to_string().replace("CAP_", "").to_lowercase();
+    held.iter().map(name).collect::<Vec<_>>().join(",")
 }
 
 impl fmt::Display for InitOp {

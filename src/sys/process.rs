@@ -22,6 +22,21 @@ pub fn wait_to_be_killed() -> ! {
     }
 }
 
+/// A child that does nothing until it is killed: its pid and pidfd.
+pub fn clone_to_wait(flags: u64) -> Result<(i32, RawFd)> {
+    // SAFETY: the child makes one system call after the other and nothing else until it is killed.
+    let cloned = unsafe {
+        clone3(Clone3 {
+            flags,
+            cgroup: None,
+        })
+    }?;
+    match cloned {
+        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+        Cloned::Child => wait_to_be_killed(),
+    }
+}
+
 /// getpid(2), in the caller's pid namespace.
 pub fn getpid() -> i32 {
     // SAFETY: no arguments, never fails.
