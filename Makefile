@@ -6,7 +6,7 @@ TARGET := $(if $(shell rustup target list --installed 2>/dev/null | grep -x $(MU
 CARGO_TARGET_DIR ?= target
 CORTEN := $(CARGO_TARGET_DIR)/corten
 
-.PHONY: help setup build demo test test-native test-vm real install clean
+.PHONY: help setup build demo test test-native test-vm real bench install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,9 @@ test-vm: build ## the same in a virtual machine that has every cgroup controller
 
 real: build ## the three real jobs: a shell, nginx and redis from Debian, Docker
 	CORTEN_BIN=$(abspath $(CORTEN)) cargo test --test real -- $(T)
+
+bench: build ## compare with the peers found here and the floor, interleaved; O=options of bench/bench.py
+	bench/run $(O)
 
 install: build ## install to PREFIX, by default /usr/local
 	install -D -m 755 $(CORTEN) $(DESTDIR)$(or $(PREFIX),/usr/local)/sbin/corten
