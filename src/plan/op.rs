@@ -291,6 +291,8 @@ pub enum InitOp {
     },
     /// The mode of the directory that a tmpfs is going to hide.
     TakeMode { mount: Slot, destination: CString },
+    /// Owner and mode of the directory that an empty volume is going to hide, as Docker does.
+    OwnVolume { mount: Slot, destination: CString },
     /// Copies what a tmpfs is going to hide into it.
     CopyUp { mount: Slot, destination: CString },
     /// open_tree(2).
@@ -782,6 +784,13 @@ impl fmt::Display for InitOp {
             ),
             Self::TakeMode { destination, .. } => {
                 write!(f, "give it the mode of {}", text(destination))
+            }
+            Self::OwnVolume { destination, .. } => {
+                write!(
+                    f,
+                    "give the volume, if it is empty, the owner of {}",
+                    text(destination)
+                )
             }
             Self::CopyUp { destination, .. } => {
                 write!(f, "copy what is in {} into it", text(destination))

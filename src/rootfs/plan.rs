@@ -535,6 +535,13 @@ fn bind_tree(
             entry.field.clone(),
         );
     }
+    if entry.kind == "volume" {
+        let destination = entry.destination.clone();
+        planner.init(
+            InitOp::OwnVolume { mount, destination },
+            entry.field.clone(),
+        );
+    }
     adorn(planner, entry, mount, entry.attributes());
     let op = InitOp::AttachTree {
         mount,

@@ -151,6 +151,38 @@ pub fn take_mode(init: &Init<'_>, mount: Slot, destination: &CStr) -> Result<()>
     }
 }
 
+/// A volume that nothing was written to yet belongs to whom the directory belongs that it hides: else a
+/// program that is not root could not use it.
+pub fn own_volume(init: &Init<'_>, mount: Slot, destination: &CStr) -> Result<()> {
+    let hidden = match resolve::open(init.slot(Slot::ROOT), destination, Walk::Links) {
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        hidden => hidden?,
+    };
+    let stat = fs::fstat(hidden);
+    fs::close(hidden);
+    let stat = stat?;
+    let root = fs::openat(
+        init.slot(mount),
+        c".",
+        libc::O_RDONLY | libc::O_DIRECTORY,
+        0,
+    )?;
+    let mut entries = [0u8; 256];
+    // `.` and `..` take 24 bytes each.
+    let owned = match fs::getdents(root, &mut entries) {
+        Ok(length) if length <= 48 => fs::fchown(root, stat.st_uid, stat.st_gid)
+            .and_then(|()| fs::fchmod(root, stat.st_mode & 0o7777)),
+        Ok(_) | Err(Errno(libc::EINVAL)) => Ok(()),
+        Err(errno) => Err(errno),
+    };
+    fs::close(root);
+    match owned {
+        // The volume belongs to the host's ids, of which the user namespace has none.
+        Err(Errno(libc::EPERM | libc::EINVAL)) if init.in_user_namespace => Ok(()),
+        owned => owned,
+    }
+}
+
 /// Copies what a tmpfs is going to hide into it.
 pub fn copy_up(init: &Init<'_>, mount: Slot, destination: &CStr) -> Result<()> {
     let hidden = match resolve::open(init.slot(Slot::ROOT), destination, Walk::Links) {
