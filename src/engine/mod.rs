@@ -318,7 +318,12 @@ pub fn exec(request: &ExecRequest) -> Result<u8> {
 
 /// `explain`: the text.
 pub fn explain(request: &ExplainRequest) -> Result<String> {
-    let plan = birth::decide(&request.create, Start::Later, Stay::Detach)?.plan;
+    // A terminal without a socket is one that `run` plays itself.
+    let stay = match request.create.console_socket {
+        Some(_) => Stay::Detach,
+        None => Stay::Foreground,
+    };
+    let plan = birth::decide(&request.create, Start::Later, stay)?.plan;
     Ok(match request.format {
         ExplainFormat::Text => show::text(&plan),
         ExplainFormat::Json => format!("{:#}\n", show::json(&plan)),
