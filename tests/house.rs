@@ -76,7 +76,7 @@ fn a_plan_asks_the_system_nothing() {
         "procfs::",
     ];
     let is_plan = |path: &str| {
-        path.starts_with("plan/") || path.ends_with("/plan.rs") || path == "rootfs/devices.rs"
+        path.contains("plan/") || path.ends_with("/plan.rs") || path == "rootfs/devices.rs"
     };
     let found = breaches(is_plan, &forbidden);
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -105,6 +105,8 @@ fn what_init_calls_does_not_allocate() {
         [
             "execute/init.rs",
             "rootfs/run.rs",
+            "rootfs/overlay.rs",
+            "rootfs/hide.rs",
             "rootfs/resolve.rs",
             "rootfs/copy.rs",
             "process/run.rs",

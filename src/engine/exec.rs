@@ -12,7 +12,8 @@ use crate::execute::runtime::{Setting, Target};
 use crate::host::Host;
 use crate::namespaces::plan::Namespaces;
 use crate::plan::check;
-use crate::plan::compile::{self, Console};
+use crate::plan::exec;
+use crate::plan::request::Console;
 use crate::process::terminal::{self, Stay};
 use crate::state::{Container, Record, Status};
 use crate::supervise::{self, Signals, Supervised};
@@ -29,7 +30,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         Attachment::Detached => Stay::Detach,
     };
     let plan_request = plan_request(request, &spec, &process, stay)?;
-    let plan = compile::exec(&spec, &process, &plan_request, &host)?;
+    let plan = exec::process(&spec, &process, &plan_request, &host)?;
     check::check(&plan)?;
     for warning in &plan.warnings {
         request.log.warn(warning);
@@ -102,7 +103,7 @@ fn plan_request(
     spec: &Spec,
     process: &Process,
     stay: Stay,
-) -> Result<compile::ExecRequest> {
+) -> Result<exec::ExecRequest> {
     let console =
         match terminal::console(process.terminal, stay, request.console_socket.as_deref())? {
             terminal::Console::None => Console::None,
@@ -111,7 +112,7 @@ fn plan_request(
         };
     let inherited = birth::inherited(request.preserve_fds)?;
     let namespaces = spec.linux.as_ref().map(Namespaces::of).unwrap_or_default();
-    Ok(compile::ExecRequest {
+    Ok(exec::ExecRequest {
         namespaces: namespaces.new | namespaces.joined,
         console,
         pid_file: request.pid_file.clone(),

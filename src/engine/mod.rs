@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::cli::globals::{CgroupDriver, Rootless};
 use crate::cli::log::Log;
 use crate::error::Result;
-use crate::plan::compile::Start;
+use crate::plan::request::Start;
 use crate::plan::show;
 use crate::process::terminal::Stay;
 use crate::state::{Id, Root};

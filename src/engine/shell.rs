@@ -12,7 +12,7 @@ use crate::config::{
     NamespaceType, Pids, Process, Resources, Root, Spec, User,
 };
 use crate::error::{Code, Failure, Field, Result};
-use crate::plan::compile::Start;
+use crate::plan::request::Start;
 use crate::process::terminal::Stay;
 use crate::state::Id;
 use crate::supervise::{self, Signals};

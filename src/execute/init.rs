@@ -16,6 +16,7 @@ use crate::hooks::{Ended, PreparedHook, Tail};
 use crate::plan::op::{Gate, InitOp, Slot};
 use crate::plan::{Plan, Step};
 use crate::process::home::Home;
+use crate::rootfs::{hide, overlay};
 use crate::sys::executable::Disguise;
 use crate::sys::process::exit_now;
 use crate::sys::signal::{self, SignalSet};
@@ -250,7 +251,7 @@ impl Init<'_> {
             InitOp::BindRoot { path } => run::bind_root(self, path),
             InitOp::OpenRoot => run::open_root(self),
             InitOp::MountOverlayRoot { overlay, target } => {
-                run::mount_overlay_root(self, overlay, target)
+                overlay::mount_overlay_root(self, overlay, target)
             }
             InitOp::MountFilesystem {
                 filesystem,
@@ -303,12 +304,12 @@ impl Init<'_> {
             InitOp::MakeDevice { path, node } => run::make_device(self, path, node),
             InitOp::MakeDeviceLink { name, target } => run::make_device_link(self, name, target),
             InitOp::MakeWorkingDirectory(path) => run::make_directory(self, path),
-            InitOp::PrepareMask => run::prepare_mask(self),
+            InitOp::PrepareMask => hide::prepare_mask(self),
             InitOp::PivotRoot => run::pivot_root(self),
             InitOp::ChangeRoot => run::change_root(self),
             InitOp::DetachOldRoot => run::detach_old_root(self),
-            InitOp::MaskPath(path) => run::mask_path(self, path),
-            InitOp::ReadonlyPath(path) => run::readonly_path(self, path),
+            InitOp::MaskPath(path) => hide::mask_path(self, path),
+            InitOp::ReadonlyPath(path) => hide::readonly_path(self, path),
             InitOp::ReadonlyRoot => run::set_root_attributes(
                 self,
                 mount::Attributes {

@@ -1,5 +1,8 @@
 //! The runtime's half: acts, step by step; on the first failure, kills and undoes.
 
+mod outside;
+mod wait;
+
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
@@ -9,20 +12,17 @@ use super::init::{self, EMPTY};
 use super::message;
 use super::report::Report;
 use crate::cgroups;
-use crate::error::{Act, Code, Failure, Field, Result};
-use crate::hooks::plan::Kind;
-use crate::hooks::run::{Place, Where, run_hook};
-use crate::plan::op::{Gate, InitOp, RuntimeOp, Slot, Stage, text};
+use crate::error::{Act, Code, Failure, Result};
+use crate::plan::op::{InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
 use crate::process::terminal;
 use crate::state::{Container, Record, Status, gate, identity};
 use crate::supervise::Signals;
 use crate::sys::executable::Disguise;
-use crate::sys::poll::{Deadline, Watch};
 use crate::sys::process::Clone3;
-use crate::sys::{Errno, descriptor, fs, namespace, poll, process, socket};
-use crate::{namespaces, rootfs, seccomp, volumes};
+use crate::sys::{Errno, descriptor, fs, namespace, process, socket};
+use crate::{namespaces, rootfs, volumes};
 
 /// How long init may take from one gate to the next: a slow network filesystem may take its time, a
 /// dead one must not keep the caller for ever.
@@ -445,221 +445,6 @@ impl<'a> Runtime<'a> {
             pidfd: descriptor::owned(pidfd),
         });
         Ok(())
-    }
-
-    fn open(&self, gate: Gate) -> crate::sys::Result<()> {
-        fs::write(self.near.as_raw_fd(), &[gate as u8])
-    }
-
-    /// Init's next byte, or the end of its stream.
-    fn next_byte(&self, what: &str) -> Result<Option<u8>> {
-        let deadline = Deadline::after(PATIENCE);
-        loop {
-            let mut watches = [
-                Watch::readable(self.near.as_raw_fd()),
-                Watch::readable(self.signals.as_raw_fd()),
-            ];
-            poll::wait(&mut watches, deadline).act(|| format!("cannot wait until {what}"))?;
-            if watches[0].is_ready() {
-                let mut byte = [0u8; 1];
-                let length = match fs::read(self.near.as_raw_fd(), &mut byte) {
-                    Err(Errno(libc::ECONNRESET)) => 0,
-                    length => length.act(|| format!("cannot wait until {what}"))?,
-                };
-                return Ok((length == 1).then_some(byte[0]));
-            }
-            if watches[1].is_ready() {
-                self.stop_if_told()?;
-            }
-            if deadline.has_passed() {
-                let text = format!("init is still at: {}", self.current());
-                return Err(
-                    Failure::new(Code::Timeout, format!("waited too long until {what}"))
-                        .because(text),
-                );
-            }
-        }
-    }
-
-    /// A signal that asks the runtime to end ends the creation, cleanly.
-    fn stop_if_told(&self) -> Result<()> {
-        while let Some(signal) = self.signals.next().act(|| "cannot read signals")? {
-            if matches!(
-                signal,
-                libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT
-            ) {
-                return Err(Failure::new(
-                    Code::System,
-                    format!("interrupted by signal {signal}"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn current(&self) -> String {
-        self.plan
-            .init
-            .get(self.report.step())
-            .map(|step| step.op.to_string())
-            .unwrap_or_default()
-    }
-
-    fn wait(&self, gate: Gate) -> Result<()> {
-        match self.next_byte(gate.meaning())? {
-            Some(byte) if byte == gate as u8 => Ok(()),
-            Some(_) => Err(Failure::new(
-                Code::System,
-                "init is at another gate than the plan",
-            )),
-            None => Err(self.init_failure().unwrap_or_else(|| self.how_init_died())),
-        }
-    }
-
-    fn wait_for_execution(&self) -> Result<()> {
-        match self.next_byte("the program is executed")? {
-            Some(_) => Err(Failure::new(
-                Code::System,
-                "init is at another gate than the plan",
-            )),
-            None => self.init_failure().map_or(Ok(()), Err),
-        }
-    }
-
-    fn init_failure(&self) -> Option<Failure> {
-        self.report
-            .failure()
-            .map(|failure| message::failure(self.plan, &failure))
-    }
-
-    fn how_init_died(&self) -> Failure {
-        let pidfd = self
-            .init
-            .as_ref()
-            .map_or(EMPTY, |init| init.pidfd.as_raw_fd());
-        match process::wait_pidfd(pidfd) {
-            Ok(status) => message::died(self.plan, self.report.step(), status),
-            Err(errno) => Failure::system("cannot wait for init", errno),
-        }
-    }
-
-    fn pass_readiness(&self, pid: i32) -> Result<()> {
-        let (Some(notify), Some(init)) = (&self.notify, &self.init) else {
-            return Ok(());
-        };
-        let host = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
-        // A program that ended without a word is no failure of the runtime's.
-        notify
-            .forward(Path::new(&host), init.pidfd.as_fd(), pid)
-            .map(|_| ())
-    }
-
-    fn state(&self, status: Status) -> Result<Vec<u8>> {
-        let mut record = self.record.clone();
-        record.pid = self.pid()?;
-        serde_json::to_vec(&crate::state::report::OciState::of(&record, status)).map_err(|error| {
-            Failure::new(Code::System, "cannot write the state").because(error.to_string())
-        })
-    }
-
-    fn run_hook(
-        &self,
-        hook: &crate::hooks::plan::PreparedHook,
-        kind: Kind,
-        namespaces: i32,
-    ) -> Result<()> {
-        let status = if kind == Kind::Poststart {
-            Status::Running
-        } else {
-            Status::Creating
-        };
-        let init = self
-            .init
-            .as_ref()
-            .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
-        let at = match kind {
-            Kind::CreateContainer => Where::Container {
-                init: init.pidfd.as_fd(),
-                namespaces,
-            },
-            _ => Where::Runtime,
-        };
-        let mut state = self.state(status)?;
-        if kind == Kind::CreateContainer && namespaces & libc::CLONE_NEWPID != 0 {
-            // Hooks see pids of their own namespace, where init is the first.
-            let mut record = self.record.clone();
-            record.pid = 1;
-            state = serde_json::to_vec(&crate::state::report::OciState::of(&record, status))
-                .unwrap_or(state);
-        }
-        run_hook(
-            hook,
-            &Place {
-                at,
-                cgroup: None,
-                signals: Some(self.signals),
-            },
-            &state,
-        )
-    }
-
-    /// The descriptor appears in init when the filter is loaded; its number was announced.
-    fn pass_listener(&self, listener: &seccomp::Listener) -> Result<()> {
-        let init = self
-            .init
-            .as_ref()
-            .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
-        let number = self
-            .report
-            .listener()
-            .ok_or_else(|| Failure::new(Code::System, "init announced no listener"))?;
-        let deadline = Deadline::after(PATIENCE);
-        let fd = loop {
-            match process::pidfd_getfd(init.pidfd.as_raw_fd(), number) {
-                Err(Errno(libc::EBADF)) if !deadline.has_passed() => {
-                    // The load takes a fraction of a millisecond; if init dies instead, its pidfd tells.
-                    let mut watches = [Watch::readable(init.pidfd.as_raw_fd())];
-                    poll::wait(&mut watches, Deadline::after(Duration::from_micros(100)))
-                        .act(|| "cannot wait for init")?;
-                    if watches[0].is_ready() {
-                        return Err(self.init_failure().unwrap_or_else(|| self.how_init_died()));
-                    }
-                }
-                fd => break descriptor::owned(fd.act(|| "cannot take the seccomp listener")?),
-            }
-        };
-        let mut record = self.record.clone();
-        record.pid = init.pid;
-        let state = crate::state::report::OciState::of(&record, Status::Creating);
-        let message = seccomp::run::process_state(listener, &record.oci_version, init.pid, &state)?;
-        seccomp::run::send_listener(listener, fd.as_fd(), &message)
-    }
-
-    fn open_container(&mut self, below: &str) -> Result<()> {
-        let target = self
-            .target
-            .ok_or_else(|| Failure::new(Code::System, "the plan is no exec's"))?;
-        let pidfd =
-            process::pidfd_open(target.pid).act(|| "cannot open the container's first process")?;
-        self.fill(Slot::INIT, descriptor::owned(pidfd));
-        let path = target.cgroup.below(below)?;
-        let cgroup = cgroups::run::open(self.cgroup_mount.as_fd(), &path)?.ok_or_else(|| {
-            Failure::new(
-                Code::State,
-                format!("the cgroup {} does not exist", path.as_str()),
-            )
-            .at(Field::new("--cgroup"))
-        })?;
-        self.fill(Slot::CGROUP, cgroup);
-        Ok(())
-    }
-
-    /// The process is where the container is: a join that failed open would have been an escape.
-    fn verify_namespaces(&self, pid: i32, namespaces: i32) -> Result<()> {
-        let target = self
-            .target
-            .ok_or_else(|| Failure::new(Code::System, "the plan is no exec's"))?;
-        namespaces::run::compare(pid, target.pid, namespaces)
     }
 }
 

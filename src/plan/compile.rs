@@ -1,13 +1,15 @@
 //! The order of a container's birth.
 //!
-//! One function for `create` and `run`, one for `exec`. They call the rooms' planners in the order in
+//! One function for `create` and `run` (`exec` has its own file). It calls the rooms' planners in the order in
 //! which things have to happen; that order, and why, is what there is to read here. [`super::check`]
 //! proves the parts of it that are laws.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use super::op::{Gate, InitOp, RuntimeOp, Slot, Stage};
-use super::{Plan, Planner, c_string};
+use super::request::{Console, Keyring, Request, Start};
+
+use super::op::{Gate, InitOp, RuntimeOp, Stage};
+use super::{Plan, Planner, c_string, memory};
 use crate::cgroups;
 use crate::config::{Linux, NamespaceType, Process, Spec};
 use crate::error::{Failure, Field, Result};
@@ -18,102 +20,6 @@ use crate::process::plan::{self as process, Circumstances};
 use crate::process::{notify, terminal::Stay};
 use crate::rootfs::plan::{self as rootfs, Room};
 use crate::seccomp;
-
-/// What the caller asks for besides the configuration.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The container's id.
-    pub id: String,
-    /// Absolute; relative paths of the configuration begin here.
-    pub bundle: PathBuf,
-    /// The container's state directory, absolute.
-    pub state: PathBuf,
-    /// Where volumes are, absolute.
-    pub data: PathBuf,
-    /// Whether the program waits for `start`.
-    pub start: Start,
-    /// Who takes the terminal.
-    pub console: Console,
-    /// `--pid-file`, absolute.
-    pub pid_file: Option<PathBuf>,
-    /// `--pidfd-socket`, absolute.
-    pub pidfd_socket: Option<PathBuf>,
-    /// How the root becomes `/`.
-    pub pivot: Pivot,
-    /// Whose session keyring.
-    pub keyring: Keyring,
-    /// An overlay root.
-    pub overlay: Option<Overlay>,
-    /// Descriptors from 3 on that the program inherits.
-    pub kept_descriptors: u32,
-    /// Added to the environment.
-    pub variables: Vec<(String, String)>,
-    /// NOTIFY_SOCKET of the runtime: who wants to know that the program is ready.
-    pub notify: Option<PathBuf>,
-    /// Whether the runtime stays until the program ends.
-    pub stay: Stay,
-}
-
-impl Request {
-    /// Where the socket is made by which the program says that it is ready.
-    pub fn notify_directory(&self) -> PathBuf {
-        self.state.join("notify")
-    }
-
-    /// Where an overlay root is mounted, in init's mount namespace alone.
-    pub fn overlay_target(&self) -> PathBuf {
-        self.state.join("rootfs")
-    }
-}
-
-/// When the program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// `create`: when `start` says so.
-    Later,
-    /// `run`: at once.
-    Now,
-}
-
-/// Who takes the terminal's master side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Console {
-    /// There is no terminal.
-    None,
-    /// Whoever listens on this socket.
-    Socket(PathBuf),
-    /// The runtime, in the foreground.
-    Runtime,
-}
-
-/// How the root becomes `/`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pivot {
-    /// pivot_root(2).
-    Pivot,
-    /// MS_MOVE and chroot(2).
-    Move,
-}
-
-/// The session keyring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keyring {
-    /// One of the container's own.
-    New,
-    /// The caller's.
-    Inherit,
-}
-
-/// An overlay root: what lies above the bundle's root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Overlay {
-    /// Read-only layers, uppermost first; the bundle's root is the lowest.
-    pub layers: Vec<PathBuf>,
-    /// Where writes are kept; none: in a tmpfs.
-    pub upper: Option<PathBuf>,
-    /// The flag or annotation that asked.
-    pub field: Field,
-}
 
 /// The plan of `create` and `run`.
 pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
@@ -146,7 +52,9 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         .map(|process| circumstances(process, request, host, &namespaces, filter.is_some()));
 
     record(&mut planner, spec, request);
-    console(&mut planner, spec, request)?;
+    if let Some(process) = &spec.process {
+        console(&mut planner, process, &request.console)?;
+    }
     planner.prepare(
         RuntimeOp::CreateCgroup {
             path: cgroup.path.clone(),
@@ -186,9 +94,13 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
 
     hooks_before_pivot(&mut planner, spec, request, &namespaces)?;
     rootfs::enter(&mut planner, &room)?;
-    terminal(&mut planner, spec, request);
+    if let Some(process) = &spec.process
+        && terminal(&mut planner, process, &request.console)
+    {
+        planner.init(InitOp::AttachConsole, Field::new("process.terminal"));
+    }
     rootfs::close(&mut planner, &room)?;
-    memory_policy(&mut planner, linux)?;
+    memory::plan(&mut planner, linux)?;
     if let Some(circumstances) = &circumstances {
         process::limits(&mut planner, circumstances)?;
         process::scheduling(&mut planner, circumstances.process)?;
@@ -198,7 +110,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     Ok(planner.finish())
 }
 
-fn filter(linux: &Linux) -> Result<Option<seccomp::Filter>> {
+pub(super) fn filter(linux: &Linux) -> Result<Option<seccomp::Filter>> {
     let compile = |profile| seccomp::compile(profile, seccomp::Arch::native());
     linux.seccomp.as_ref().map(compile).transpose()
 }
@@ -241,22 +153,18 @@ fn record(planner: &mut Planner, spec: &Spec, request: &Request) {
     }
 }
 
-fn console(planner: &mut Planner, spec: &Spec, request: &Request) -> Result<()> {
-    if !spec
-        .process
-        .as_ref()
-        .is_some_and(|process| process.terminal)
-    {
-        return Ok(());
-    }
-    match &request.console {
-        Console::None => {}
-        Console::Socket(path) => {
+/// Runtime: who will take the terminal is asked before anything is made.
+pub(super) fn console(planner: &mut Planner, process: &Process, console: &Console) -> Result<()> {
+    match console {
+        Console::Socket(path) if process.terminal => {
             let field = || Field::new("--console-socket");
             let path = c_string(path.as_os_str().as_encoded_bytes(), field)?;
             planner.prepare(RuntimeOp::ConnectConsole { path }, field());
         }
-        Console::Runtime => planner.prepare(RuntimeOp::PairConsole, Field::new("process.terminal")),
+        Console::Runtime if process.terminal => {
+            planner.prepare(RuntimeOp::PairConsole, Field::new("process.terminal"));
+        }
+        _ => {}
     }
     Ok(())
 }
@@ -381,13 +289,10 @@ fn hooks_before_pivot(
     Ok(())
 }
 
-/// The terminal is one of the container's own devpts, so it comes after the pivot.
-fn terminal(planner: &mut Planner, spec: &Spec, request: &Request) {
-    let Some(process) = spec.process.as_ref().filter(|process| process.terminal) else {
-        return;
-    };
-    if request.console == Console::None {
-        return;
+/// Init: a terminal of the container's own devpts, so it comes after the pivot. Says whether there is one.
+pub(super) fn terminal(planner: &mut Planner, process: &Process, console: &Console) -> bool {
+    if !process.terminal || *console == Console::None {
+        return false;
     }
     let size = process.console_size.clone().unwrap_or_default();
     let op = InitOp::OpenTerminal {
@@ -396,57 +301,7 @@ fn terminal(planner: &mut Planner, spec: &Spec, request: &Request) {
         uid: process.user.uid,
     };
     planner.init(op, Field::new("process.terminal"));
-    planner.init(InitOp::AttachConsole, Field::new("process.terminal"));
-}
-
-/// linux.memoryPolicy.mode.
-pub const MEMORY_MODES: [(&str, u32); 7] = [
-    ("MPOL_DEFAULT", 0),
-    ("MPOL_PREFERRED", 1),
-    ("MPOL_BIND", 2),
-    ("MPOL_INTERLEAVE", 3),
-    ("MPOL_LOCAL", 4),
-    ("MPOL_PREFERRED_MANY", 5),
-    ("MPOL_WEIGHTED_INTERLEAVE", 6),
-];
-
-/// linux.memoryPolicy.flags.
-pub const MEMORY_FLAGS: [(&str, u32); 3] = [
-    ("MPOL_F_STATIC_NODES", 1 << 15),
-    ("MPOL_F_RELATIVE_NODES", 1 << 14),
-    ("MPOL_F_NUMA_BALANCING", 1 << 13),
-];
-
-const PERSONALITIES: [(&str, u64); 2] = [("LINUX", 0), ("LINUX32", 8)];
-
-/// Memory policy and personality: inherited by the program.
-fn memory_policy(planner: &mut Planner, linux: &Linux) -> Result<()> {
-    if let Some(policy) = &linux.memory_policy {
-        let mut mode = process::word(&MEMORY_MODES, &policy.mode, "linux.memoryPolicy.mode")?;
-        for flag in &policy.flags {
-            mode |= process::word(&MEMORY_FLAGS, flag, "linux.memoryPolicy.flags")?;
-        }
-        let nodes = process::bits(
-            policy.nodes.as_deref().unwrap_or_default(),
-            "linux.memoryPolicy.nodes",
-        )?;
-        planner.init(
-            InitOp::SetMemoryPolicy { mode, nodes },
-            Field::new("linux.memoryPolicy"),
-        );
-    }
-    if let Some(personality) = &linux.personality {
-        let persona = process::word(
-            &PERSONALITIES,
-            &personality.domain,
-            "linux.personality.domain",
-        )?;
-        planner.init(
-            InitOp::SetPersonality(persona),
-            Field::new("linux.personality"),
-        );
-    }
-    Ok(())
+    true
 }
 
 /// From the last thing that can fail to the program itself.
@@ -561,8 +416,8 @@ fn hand_over(
     }
     give_pid(
         planner,
-        request.pid_file.as_ref(),
-        request.pidfd_socket.as_ref(),
+        request.pid_file.as_deref(),
+        request.pidfd_socket.as_deref(),
     )
 }
 
@@ -574,12 +429,12 @@ fn joined_maps(spec: &Spec) -> Option<super::op::IdMaps> {
     (is_joined && has_maps).then(|| namespaces::id_maps(&linux.uid_mappings, &linux.gid_mappings))
 }
 
-fn give_pid(
+pub(super) fn give_pid(
     planner: &mut Planner,
-    pid_file: Option<&PathBuf>,
-    pidfd_socket: Option<&PathBuf>,
+    pid_file: Option<&Path>,
+    pidfd_socket: Option<&Path>,
 ) -> Result<()> {
-    let path = |path: &PathBuf, flag: &'static str| {
+    let path = |path: &Path, flag: &'static str| {
         c_string(path.as_os_str().as_encoded_bytes(), || Field::new(flag))
     };
     if let Some(file) = pid_file {
@@ -619,183 +474,5 @@ fn started(planner: &mut Planner, spec: &Spec, request: &Request) -> Result<()> 
             field,
         );
     }
-    Ok(())
-}
-
-/// What `exec` asks for.
-#[derive(Clone, Debug)]
-pub struct ExecRequest {
-    /// Namespaces in which the container is not with the runtime: CLONE_NEW*.
-    pub namespaces: i32,
-    /// Who takes the terminal.
-    pub console: Console,
-    /// `--pid-file`, absolute.
-    pub pid_file: Option<PathBuf>,
-    /// `--pidfd-socket`, absolute.
-    pub pidfd_socket: Option<PathBuf>,
-    /// Descriptors from 3 on that the program inherits.
-    pub kept_descriptors: u32,
-    /// Added to the environment.
-    pub variables: Vec<(String, String)>,
-    /// `--cgroup`: below the container's cgroup; empty for that itself.
-    pub cgroup: String,
-}
-
-/// The plan of `exec`: the same process, in namespaces that are there.
-pub fn exec(spec: &Spec, process: &Process, request: &ExecRequest, host: &Host) -> Result<Plan> {
-    let linux = spec
-        .linux
-        .as_ref()
-        .ok_or_else(|| Failure::config(Field::new("linux"), "is required"))?;
-    let mut planner = Planner::default();
-    let filter = filter(linux)?;
-    let in_user_namespace = request.namespaces & libc::CLONE_NEWUSER != 0;
-    let circumstances = Circumstances {
-        process,
-        grantable: if in_user_namespace {
-            u64::MAX
-        } else {
-            host.grantable
-        },
-        in_user_namespace,
-        may_set_groups: host.privileged || !in_user_namespace,
-        has_filter: filter.is_some(),
-        variables: &request.variables,
-        kept_descriptors: request.kept_descriptors,
-        apparmor: host.apparmor,
-        selinux: host.selinux,
-    };
-    enter_container(&mut planner, host, process, request, &circumstances)?;
-    if process.terminal && request.console != Console::None {
-        let size = process.console_size.clone().unwrap_or_default();
-        let op = InitOp::OpenTerminal {
-            rows: size.height,
-            columns: size.width,
-            uid: process.user.uid,
-        };
-        planner.init(op, Field::new("process.terminal"));
-    }
-    process::limits(&mut planner, &circumstances)?;
-    process::scheduling(&mut planner, process)?;
-    if let Some(score) = process.oom_score_adj {
-        planner.runtime(
-            RuntimeOp::SetOomScore(score),
-            Field::new("process.oomScoreAdj"),
-        );
-    }
-    process::affinity(&mut planner, process)?;
-    process::become_user(&mut planner, &circumstances)?;
-    // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
-    // reads the end of its stream if the runtime dies.
-    planner.init(InitOp::OutliveRuntime, Field::default());
-    planner.meet(Gate::Prepared);
-    planner.runtime(
-        RuntimeOp::VerifyNamespaces {
-            namespaces: request.namespaces,
-        },
-        Field::default(),
-    );
-    if in_user_namespace {
-        process::limits_from_outside(&mut planner, &circumstances)?;
-    }
-    if process.terminal && request.console == Console::Runtime {
-        planner.runtime(RuntimeOp::ReceiveTerminal, Field::new("process.terminal"));
-    }
-    give_pid(
-        &mut planner,
-        request.pid_file.as_ref(),
-        request.pidfd_socket.as_ref(),
-    )?;
-    planner.meet(Gate::Recorded);
-    if let Some(filter) = filter {
-        let op = InitOp::LoadFilter {
-            instructions: filter.instructions,
-            flags: filter.flags,
-        };
-        planner.init(op, Field::new("linux.seccomp"));
-    }
-    process::execute(&mut planner, &circumstances)?;
-    planner.runtime(RuntimeOp::AwaitExecution, Field::new("process.args"));
-    Ok(planner.finish())
-}
-
-/// Up to the container's namespaces. The label is written first, into the host's /proc; from the join
-/// on, the container's processes may look (CVE-2016-9962).
-fn enter_container(
-    planner: &mut Planner,
-    host: &Host,
-    process: &Process,
-    request: &ExecRequest,
-    circumstances: &Circumstances<'_>,
-) -> Result<()> {
-    if process.terminal {
-        match &request.console {
-            Console::None => {}
-            Console::Socket(path) => {
-                let field = || Field::new("--console-socket");
-                let path = c_string(path.as_os_str().as_encoded_bytes(), field)?;
-                planner.prepare(RuntimeOp::ConnectConsole { path }, field());
-            }
-            Console::Runtime => {
-                planner.prepare(RuntimeOp::PairConsole, Field::new("process.terminal"))
-            }
-        }
-    }
-    planner.prepare(
-        RuntimeOp::OpenContainer {
-            cgroup: request.cgroup.clone(),
-        },
-        Field::default(),
-    );
-    let initial = process
-        .exec_cpu_affinity
-        .as_ref()
-        .and_then(|affinity| affinity.initial.as_deref());
-    if let Some(list) = initial.filter(|list| !list.is_empty()) {
-        let field = || Field::new("process.execCPUAffinity.initial");
-        let mask = process::bits(list, "process.execCPUAffinity.initial")?;
-        planner.prepare(
-            RuntimeOp::SetAffinity {
-                mask,
-                list: c_string(list, field)?,
-            },
-            field(),
-        );
-    }
-    let pid = request.namespaces & libc::CLONE_NEWPID;
-    if pid != 0 {
-        planner.prepare(
-            RuntimeOp::EnterPidNamespace {
-                namespace: Slot::INIT,
-            },
-            Field::default(),
-        );
-    }
-    planner.prepare(
-        RuntimeOp::StartInit {
-            namespaces: 0,
-            into_cgroup: true,
-        },
-        Field::default(),
-    );
-    if pid != 0 {
-        planner.prepare(RuntimeOp::LeavePidNamespace, Field::default());
-    }
-    planner.init(InitOp::DieWithRuntime, Field::default());
-    planner.init(InitOp::ResetSignals, Field::default());
-    planner.init(InitOp::LeadSession, Field::default());
-    // Without privileges on the host the copy of the mount cannot be made; but then the binary is
-    // somebody else's, whom the container's root is not.
-    if host.privileged {
-        planner.init(InitOp::LetGoOfExecutable, Field::default());
-    }
-    process::label(planner, circumstances)?;
-    planner.init(InitOp::HideFromTracers, Field::default());
-    planner.init(
-        InitOp::JoinContainer {
-            namespaces: request.namespaces & !libc::CLONE_NEWPID,
-        },
-        Field::default(),
-    );
     Ok(())
 }

@@ -19,7 +19,10 @@
 
 pub mod check;
 pub mod compile;
+pub mod exec;
+mod memory;
 pub mod op;
+pub mod request;
 pub mod show;
 
 pub use op::{Gate, InitOp, RuntimeOp, Slot};

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::str::FromStr;
 
-use crate::config::{Capabilities, Process, Rlimit, Scheduler};
+use crate::config::{Capabilities, Process, Rlimit, Scheduler, words};
 use crate::error::{Failure, Field, Result};
 use crate::plan::op::{Attestation, InitOp, RuntimeOp};
 use crate::plan::{Planner, c_string};
@@ -107,28 +107,8 @@ pub fn limits_from_outside(planner: &mut Planner, circumstances: &Circumstances<
     Ok(())
 }
 
-/// getrlimit(2).
-const LIMITS: [(&str, u32); 16] = [
-    ("RLIMIT_AS", libc::RLIMIT_AS),
-    ("RLIMIT_CORE", libc::RLIMIT_CORE),
-    ("RLIMIT_CPU", libc::RLIMIT_CPU),
-    ("RLIMIT_DATA", libc::RLIMIT_DATA),
-    ("RLIMIT_FSIZE", libc::RLIMIT_FSIZE),
-    ("RLIMIT_LOCKS", libc::RLIMIT_LOCKS),
-    ("RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK),
-    ("RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE),
-    ("RLIMIT_NICE", libc::RLIMIT_NICE),
-    ("RLIMIT_NOFILE", libc::RLIMIT_NOFILE),
-    ("RLIMIT_NPROC", libc::RLIMIT_NPROC),
-    ("RLIMIT_RSS", libc::RLIMIT_RSS),
-    ("RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO),
-    ("RLIMIT_RTTIME", libc::RLIMIT_RTTIME),
-    ("RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING),
-    ("RLIMIT_STACK", libc::RLIMIT_STACK),
-];
-
 fn limit_of(rlimit: &Rlimit) -> Result<(Limit, &'static str)> {
-    let known = LIMITS.iter().find(|(name, _)| *name == rlimit.kind);
+    let known = words::RLIMITS.iter().find(|(name, _)| *name == rlimit.kind);
     let Some((name, resource)) = known else {
         return Err(Failure::config(
             Field::default(),
@@ -159,18 +139,11 @@ pub fn scheduling(planner: &mut Planner, process: &Process) -> Result<()> {
         );
     }
     if let Some(priority) = &process.io_priority {
-        let class = match priority.class.as_str() {
-            "IOPRIO_CLASS_RT" => 1,
-            "IOPRIO_CLASS_BE" => 2,
-            "IOPRIO_CLASS_IDLE" => 3,
-            class => {
-                let text = format!("{class:?} is no I/O priority class");
-                return Err(Failure::config(
-                    Field::new("process.ioPriority.class"),
-                    text,
-                ));
-            }
-        };
+        let class = word(
+            &words::IO_CLASSES,
+            &priority.class,
+            "process.ioPriority.class",
+        )?;
         let level = u32::try_from(priority.priority)
             .ok()
             .filter(|level| *level < 8)
@@ -181,32 +154,12 @@ pub fn scheduling(planner: &mut Planner, process: &Process) -> Result<()> {
                 )
             })?;
         planner.init(
-            InitOp::SetIoPriority(class << 13 | level),
+            InitOp::SetIoPriority(u32::from(class) << 13 | level),
             Field::new("process.ioPriority"),
         );
     }
     Ok(())
 }
-
-const POLICIES: [(&str, u32); 7] = [
-    ("SCHED_OTHER", 0),
-    ("SCHED_FIFO", 1),
-    ("SCHED_RR", 2),
-    ("SCHED_BATCH", 3),
-    ("SCHED_ISO", 4),
-    ("SCHED_IDLE", 5),
-    ("SCHED_DEADLINE", 6),
-];
-
-const SCHEDULER_FLAGS: [(&str, u64); 7] = [
-    ("SCHED_FLAG_RESET_ON_FORK", 0x01),
-    ("SCHED_FLAG_RECLAIM", 0x02),
-    ("SCHED_FLAG_DL_OVERRUN", 0x04),
-    ("SCHED_FLAG_KEEP_POLICY", 0x08),
-    ("SCHED_FLAG_KEEP_PARAMS", 0x10),
-    ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20),
-    ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
-];
 
 /// A word of a table, or an error that names it.
 pub fn word<T: Copy>(table: &[(&str, T)], word: &str, field: &'static str) -> Result<T> {
@@ -227,7 +180,7 @@ fn attributes(scheduler: &Scheduler) -> Result<SchedAttr> {
     let flags = scheduler
         .flags
         .iter()
-        .map(|flag| word(&SCHEDULER_FLAGS, flag, "process.scheduler.flags"))
+        .map(|flag| word(&words::SCHEDULER_FLAGS, flag, "process.scheduler.flags"))
         .try_fold(0, |all, flag| flag.map(|flag| all | flag))?;
     let priority = u32::try_from(scheduler.priority).map_err(|_| {
         Failure::config(
@@ -237,7 +190,11 @@ fn attributes(scheduler: &Scheduler) -> Result<SchedAttr> {
     })?;
     Ok(SchedAttr {
         size: 56,
-        policy: word(&POLICIES, &scheduler.policy, "process.scheduler.policy")?,
+        policy: word(
+            &words::SCHEDULER_POLICIES,
+            &scheduler.policy,
+            "process.scheduler.policy",
+        )?,
         flags,
         nice: scheduler.nice,
         priority,

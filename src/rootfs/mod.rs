@@ -23,7 +23,9 @@
 
 pub mod copy;
 pub mod devices;
+pub mod hide;
 pub mod options;
+pub mod overlay;
 pub mod plan;
 pub mod resolve;
 pub mod run;

@@ -7,7 +7,7 @@ use super::resolve::{self, Make, Walk};
 use crate::config::DeviceType;
 use crate::execute::init::Init;
 use crate::plan::Slot;
-use crate::plan::op::{Filesystem, Follow, Layer, MountPoint, Node, Overlay, Propagation, Upper};
+use crate::plan::op::{Filesystem, Follow, MountPoint, Node, Propagation};
 use crate::sys::fs::{self, AT_FDCWD};
 use crate::sys::mount::{self, Attributes, Reach};
 use crate::sys::{Errno, Result};
@@ -58,7 +58,7 @@ fn set_parameters(context: RawFd, parameters: &Parameters) -> Result<()> {
 }
 
 /// Reports the kernel's own words: reading the context gives messages such as `e tmpfs: Bad value`.
-fn explain(init: &Init<'_>, context: RawFd) {
+pub(super) fn explain(init: &Init<'_>, context: RawFd) {
     let mut words = [0u8; 256];
     let mut length = 0;
     // The first messages are the causes; ENODATA ends them.
@@ -301,138 +301,6 @@ fn attach_root(init: &mut Init<'_>, tree: RawFd, path: &CStr) -> Result<()> {
     Ok(())
 }
 
-/// Writes `/proc/self/fd/N` into a line of mount options.
-struct Options {
-    bytes: [u8; 4096],
-    length: usize,
-}
-
-impl Options {
-    fn push(&mut self, text: &[u8]) -> Result<()> {
-        let end = self.length + text.len();
-        // One byte stays for the NUL.
-        self.bytes[..4095]
-            .get_mut(self.length..end)
-            .ok_or(Errno(libc::ENAMETOOLONG))?
-            .copy_from_slice(text);
-        self.length = end;
-        Ok(())
-    }
-
-    fn push_descriptor(&mut self, fd: RawFd) -> Result<()> {
-        self.push(b"/proc/self/fd/")?;
-        let mut digits = [0u8; 10];
-        let mut place = digits.len();
-        let mut rest = fd.cast_unsigned();
-        loop {
-            place -= 1;
-            digits[place] = b'0' + (rest % 10).to_le_bytes()[0];
-            rest /= 10;
-            if rest == 0 {
-                return self.push(&digits[place..]);
-            }
-        }
-    }
-
-    fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
-    }
-}
-
-/// An overlay of layers becomes the root. All of it lives in init's own mount namespace. Layers are
-/// named by descriptor, so that a colon or a comma in a path means nothing.
-pub fn mount_overlay_root(init: &mut Init<'_>, overlay: &Overlay, target: &CStr) -> Result<()> {
-    let mut options = Options {
-        bytes: [0; 4096],
-        length: 0,
-    };
-    options.push(b"lowerdir=")?;
-    let mut first = -1;
-    for (index, layer) in overlay.layers.iter().enumerate() {
-        let fd = open_layer(init, layer, target)?;
-        if index == 0 {
-            first = fd;
-        } else {
-            options.push(b":")?;
-        }
-        options.push_descriptor(fd)?;
-    }
-    let base = open_upper(init, &overlay.upper, target)?;
-    like(first, base, c"upper")?;
-    options.push(b",upperdir=")?;
-    options.push_descriptor(base)?;
-    options.push(b"/upper,workdir=")?;
-    options.push_descriptor(base)?;
-    options.push(b"/work")?;
-    if init.in_user_namespace {
-        options.push(b",userxattr")?;
-    }
-    mount::mount_overlay(target, options.as_c_str())?;
-    fs::close(base);
-    let root = fs::openat(AT_FDCWD, target, libc::O_PATH | libc::O_DIRECTORY, 0)?;
-    init.fill(Slot::ROOT, root);
-    Ok(())
-}
-
-/// A layer with mapped ids came as a detached mount; overlayfs takes only attached ones (before Linux
-/// 6.15), so it is attached where the overlay is going to hide it.
-fn open_layer(init: &Init<'_>, layer: &Layer, target: &CStr) -> Result<RawFd> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY;
-    let Some(slot) = layer.mapped else {
-        return fs::openat(AT_FDCWD, &layer.path, flags, 0);
-    };
-    let place = fs::openat(AT_FDCWD, target, flags, 0)?;
-    let attached = mount::move_mount(init.slot(slot), place);
-    fs::close(place);
-    attached?;
-    Ok(init.slot(slot))
-}
-
-/// The directory with `upper` and `work`: the one given, or a tmpfs attached below the overlay-to-be.
-fn open_upper(init: &Init<'_>, upper: &Upper, target: &CStr) -> Result<RawFd> {
-    let directory = match upper {
-        Upper::Directory(path) => fs::openat(AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)?,
-        Upper::Tmpfs => {
-            let context = mount::fsopen(c"tmpfs")?;
-            mount::fsconfig_string(context, c"mode", c"0755")?;
-            let mount = mount::fsconfig_create(context)
-                .and_then(|()| mount::fsmount(context, 0))
-                .inspect_err(|_| explain(init, context))?;
-            fs::close(context);
-            let place = fs::openat(AT_FDCWD, target, libc::O_PATH | libc::O_DIRECTORY, 0)?;
-            mount::move_mount(mount, place)?;
-            fs::close(place);
-            mount
-        }
-    };
-    for name in [c"upper", c"work"] {
-        match fs::mkdirat(directory, name, 0o755) {
-            Ok(()) | Err(Errno(libc::EEXIST)) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(directory)
-}
-
-/// The root directory of the overlay is the upper one's: it gets owner and mode of the lower one.
-fn like(layer: RawFd, base: RawFd, name: &CStr) -> Result<()> {
-    let stat = fs::fstat(layer)?;
-    let directory = fs::openat(
-        base,
-        name,
-        libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW,
-        0,
-    )?;
-    let made = fs::fchown(directory, stat.st_uid, stat.st_gid)
-        .and_then(|()| fs::fchmod(directory, stat.st_mode & 0o7777));
-    fs::close(directory);
-    match made {
-        // An owner that the user namespace cannot name stays what it is.
-        Err(Errno(libc::EINVAL | libc::EPERM | libc::EOVERFLOW)) if stat.st_uid == 65534 => Ok(()),
-        made => made,
-    }
-}
-
 /// A procfs that is attached nowhere: nobody can have mounted anything over its files.
 pub fn open_proc(init: &mut Init<'_>) -> Result<()> {
     let context = mount::fsopen(c"proc")?;
@@ -515,73 +383,6 @@ pub fn make_device_link(init: &Init<'_>, name: &CStr, target: &CStr) -> Result<(
         Err(Errno(libc::EEXIST)) => Ok(()),
         made => made,
     }
-}
-
-/// A read-only tmpfs with an empty file and an empty directory, from which masks are cloned. The
-/// container's own /dev/null will not do: the image may have put a link there (CVE-2025-31133). It is
-/// attached to the host's /proc as only init sees it, because before Linux 6.15 only attached
-/// mounts can be cloned; it goes away with the old root.
-pub fn prepare_mask(init: &mut Init<'_>) -> Result<()> {
-    let context = mount::fsopen(c"tmpfs")?;
-    let mask = mount::fsconfig_create(context).and_then(|()| mount::fsmount(context, 0))?;
-    fs::close(context);
-    fs::mkdirat(mask, c"directory", 0o555)?;
-    fs::close(fs::openat(
-        mask,
-        c"file",
-        libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY,
-        0o444,
-    )?);
-    let attributes = libc::MOUNT_ATTR_RDONLY
-        | libc::MOUNT_ATTR_NOSUID
-        | libc::MOUNT_ATTR_NODEV
-        | libc::MOUNT_ATTR_NOEXEC;
-    mount::mount_setattr(
-        mask,
-        Reach::One,
-        Attributes {
-            set: attributes,
-            ..Attributes::default()
-        },
-    )?;
-    let place = fs::openat(AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
-    mount::move_mount(mask, place)?;
-    fs::close(place);
-    init.fill(Slot::MASK, mask);
-    Ok(())
-}
-
-/// Covers a path by an empty file or directory. A path that is not there needs no cover.
-pub fn mask_path(init: &Init<'_>, path: &CStr) -> Result<()> {
-    let target = match resolve::open(init.slot(Slot::ROOT), path, Walk::Links) {
-        Err(Errno(libc::ENOENT)) => return Ok(()),
-        target => target?,
-    };
-    let is_directory = fs::fstat(target)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    let name = if is_directory { c"directory" } else { c"file" };
-    let cover = mount::clone_tree_nofollow(init.slot(Slot::MASK), name, Reach::One)?;
-    let covered = mount::move_mount(cover, target);
-    fs::close(cover);
-    fs::close(target);
-    covered
-}
-
-/// Binds a path onto itself, read-only with all below it. One that is not there needs nothing.
-pub fn readonly_path(init: &Init<'_>, path: &CStr) -> Result<()> {
-    let target = match resolve::open(init.slot(Slot::ROOT), path, Walk::Links) {
-        Err(Errno(libc::ENOENT)) => return Ok(()),
-        target => target?,
-    };
-    let tree = mount::clone_tree(target, c"", Reach::Tree)?;
-    let readonly = Attributes {
-        set: libc::MOUNT_ATTR_RDONLY,
-        ..Attributes::default()
-    };
-    let bound = mount::mount_setattr(tree, Reach::Tree, readonly)
-        .and_then(|()| mount::move_mount(tree, target));
-    fs::close(tree);
-    fs::close(target);
-    bound
 }
 
 /// The root and the working directory become the container's; the host's root lies on top of it

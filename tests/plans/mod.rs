@@ -6,7 +6,9 @@ use corten::config::{Process, Spec};
 use corten::error::Field;
 use corten::host::Host;
 use corten::plan::Plan;
-use corten::plan::compile::{self, Console, ExecRequest, Keyring, Overlay, Pivot, Request, Start};
+use corten::plan::compile;
+use corten::plan::exec::{self, ExecRequest};
+use corten::plan::request::{Console, Keyring, Overlay, Pivot, Request, Start};
 use corten::process::terminal::Stay;
 use serde_json::{Value, json};
 
@@ -95,7 +97,7 @@ fn exec(config: &Value) -> Plan {
         variables: Vec::new(),
         cgroup: String::new(),
     };
-    compile::exec(&spec, &process, &request, &Host::ideal()).unwrap()
+    exec::process(&spec, &process, &request, &Host::ideal()).unwrap()
 }
 
 fn unprivileged() -> Host {

@@ -1,0 +1,136 @@
+//! Steps that talk to others: hooks, the listener, the service manager, the container of an `exec`.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
+use std::time::Duration;
+
+use super::{PATIENCE, Runtime};
+use crate::error::{Act, Code, Failure, Field, Result};
+use crate::hooks::plan::Kind;
+use crate::hooks::run::{Place, Where, run_hook};
+use crate::plan::Slot;
+use crate::state::Status;
+use crate::sys::poll::{self, Deadline, Watch};
+use crate::sys::{Errno, descriptor, process};
+use crate::{cgroups, namespaces, seccomp};
+
+impl Runtime<'_> {
+    pub(super) fn pass_readiness(&self, pid: i32) -> Result<()> {
+        let (Some(notify), Some(init)) = (&self.notify, &self.init) else {
+            return Ok(());
+        };
+        let host = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+        // A program that ended without a word is no failure of the runtime's.
+        notify
+            .forward(Path::new(&host), init.pidfd.as_fd(), pid)
+            .map(|_| ())
+    }
+
+    pub(super) fn state(&self, status: Status) -> Result<Vec<u8>> {
+        let mut record = self.record.clone();
+        record.pid = self.pid()?;
+        serde_json::to_vec(&crate::state::report::OciState::of(&record, status)).map_err(|error| {
+            Failure::new(Code::System, "cannot write the state").because(error.to_string())
+        })
+    }
+
+    pub(super) fn run_hook(
+        &self,
+        hook: &crate::hooks::plan::PreparedHook,
+        kind: Kind,
+        namespaces: i32,
+    ) -> Result<()> {
+        let status = if kind == Kind::Poststart {
+            Status::Running
+        } else {
+            Status::Creating
+        };
+        let init = self
+            .init
+            .as_ref()
+            .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
+        let at = match kind {
+            Kind::CreateContainer => Where::Container {
+                init: init.pidfd.as_fd(),
+                namespaces,
+            },
+            _ => Where::Runtime,
+        };
+        let mut state = self.state(status)?;
+        if kind == Kind::CreateContainer && namespaces & libc::CLONE_NEWPID != 0 {
+            // Hooks see pids of their own namespace, where init is the first.
+            let mut record = self.record.clone();
+            record.pid = 1;
+            state = serde_json::to_vec(&crate::state::report::OciState::of(&record, status))
+                .unwrap_or(state);
+        }
+        run_hook(
+            hook,
+            &Place {
+                at,
+                cgroup: None,
+                signals: Some(self.signals),
+            },
+            &state,
+        )
+    }
+
+    /// The descriptor appears in init when the filter is loaded; its number was announced.
+    pub(super) fn pass_listener(&self, listener: &seccomp::Listener) -> Result<()> {
+        let init = self
+            .init
+            .as_ref()
+            .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
+        let number = self
+            .report
+            .listener()
+            .ok_or_else(|| Failure::new(Code::System, "init announced no listener"))?;
+        let deadline = Deadline::after(PATIENCE);
+        let fd = loop {
+            match process::pidfd_getfd(init.pidfd.as_raw_fd(), number) {
+                Err(Errno(libc::EBADF)) if !deadline.has_passed() => {
+                    // The load takes a fraction of a millisecond; if init dies instead, its pidfd tells.
+                    let mut watches = [Watch::readable(init.pidfd.as_raw_fd())];
+                    poll::wait(&mut watches, Deadline::after(Duration::from_micros(100)))
+                        .act(|| "cannot wait for init")?;
+                    if watches[0].is_ready() {
+                        return Err(self.init_failure().unwrap_or_else(|| self.how_init_died()));
+                    }
+                }
+                fd => break descriptor::owned(fd.act(|| "cannot take the seccomp listener")?),
+            }
+        };
+        let mut record = self.record.clone();
+        record.pid = init.pid;
+        let state = crate::state::report::OciState::of(&record, Status::Creating);
+        let message = seccomp::run::process_state(listener, &record.oci_version, init.pid, &state)?;
+        seccomp::run::send_listener(listener, fd.as_fd(), &message)
+    }
+
+    pub(super) fn open_container(&mut self, below: &str) -> Result<()> {
+        let target = self
+            .target
+            .ok_or_else(|| Failure::new(Code::System, "the plan is no exec's"))?;
+        let pidfd =
+            process::pidfd_open(target.pid).act(|| "cannot open the container's first process")?;
+        self.fill(Slot::INIT, descriptor::owned(pidfd));
+        let path = target.cgroup.below(below)?;
+        let cgroup = cgroups::run::open(self.cgroup_mount.as_fd(), &path)?.ok_or_else(|| {
+            Failure::new(
+                Code::State,
+                format!("the cgroup {} does not exist", path.as_str()),
+            )
+            .at(Field::new("--cgroup"))
+        })?;
+        self.fill(Slot::CGROUP, cgroup);
+        Ok(())
+    }
+
+    /// The process is where the container is: a join that failed open would have been an escape.
+    pub(super) fn verify_namespaces(&self, pid: i32, namespaces: i32) -> Result<()> {
+        let target = self
+            .target
+            .ok_or_else(|| Failure::new(Code::System, "the plan is no exec's"))?;
+        namespaces::run::compare(pid, target.pid, namespaces)
+    }
+}

@@ -1,0 +1,109 @@
+//! The gates, seen from the runtime: every wait has a deadline and ends when init does.
+
+use std::os::fd::AsRawFd;
+
+use super::{PATIENCE, Runtime};
+use crate::error::{Act, Code, Failure, Result};
+use crate::execute::init::EMPTY;
+use crate::execute::message;
+use crate::plan::op::Gate;
+use crate::sys::poll::{self, Deadline, Watch};
+use crate::sys::{Errno, fs, process};
+
+impl Runtime<'_> {
+    pub(super) fn open(&self, gate: Gate) -> crate::sys::Result<()> {
+        fs::write(self.near.as_raw_fd(), &[gate as u8])
+    }
+
+    /// Init's next byte, or the end of its stream.
+    pub(super) fn next_byte(&self, what: &str) -> Result<Option<u8>> {
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            let mut watches = [
+                Watch::readable(self.near.as_raw_fd()),
+                Watch::readable(self.signals.as_raw_fd()),
+            ];
+            poll::wait(&mut watches, deadline).act(|| format!("cannot wait until {what}"))?;
+            if watches[0].is_ready() {
+                let mut byte = [0u8; 1];
+                let length = match fs::read(self.near.as_raw_fd(), &mut byte) {
+                    Err(Errno(libc::ECONNRESET)) => 0,
+                    length => length.act(|| format!("cannot wait until {what}"))?,
+                };
+                return Ok((length == 1).then_some(byte[0]));
+            }
+            if watches[1].is_ready() {
+                self.stop_if_told()?;
+            }
+            if deadline.has_passed() {
+                let text = format!("init is still at: {}", self.current());
+                return Err(
+                    Failure::new(Code::Timeout, format!("waited too long until {what}"))
+                        .because(text),
+                );
+            }
+        }
+    }
+
+    /// A signal that asks the runtime to end ends the creation, cleanly.
+    pub(super) fn stop_if_told(&self) -> Result<()> {
+        while let Some(signal) = self.signals.next().act(|| "cannot read signals")? {
+            if matches!(
+                signal,
+                libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT
+            ) {
+                return Err(Failure::new(
+                    Code::System,
+                    format!("interrupted by signal {signal}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn current(&self) -> String {
+        self.plan
+            .init
+            .get(self.report.step())
+            .map(|step| step.op.to_string())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn wait(&self, gate: Gate) -> Result<()> {
+        match self.next_byte(gate.meaning())? {
+            Some(byte) if byte == gate as u8 => Ok(()),
+            Some(_) => Err(Failure::new(
+                Code::System,
+                "init is at another gate than the plan",
+            )),
+            None => Err(self.init_failure().unwrap_or_else(|| self.how_init_died())),
+        }
+    }
+
+    pub(super) fn wait_for_execution(&self) -> Result<()> {
+        match self.next_byte("the program is executed")? {
+            Some(_) => Err(Failure::new(
+                Code::System,
+                "init is at another gate than the plan",
+            )),
+            None => self.init_failure().map_or(Ok(()), Err),
+        }
+    }
+
+    pub(super) fn init_failure(&self) -> Option<Failure> {
+        self.report
+            .failure()
+            .map(|failure| message::failure(self.plan, &failure))
+    }
+
+    pub(super) fn how_init_died(&self) -> Failure {
+        let pidfd = self
+            .init
+            .as_ref()
+            .map_or(EMPTY, |init| init.pidfd.as_raw_fd());
+        match process::wait_pidfd(pidfd) {
+            Ok(status) => message::died(self.plan, self.report.step(), status),
+            Err(errno) => Failure::system("cannot wait for init", errno),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The order of an `exec`.
+
+use std::path::PathBuf;
+
+use super::compile::{console, filter, give_pid, terminal};
+use super::op::{Gate, InitOp, RuntimeOp, Slot};
+use super::request::Console;
+use super::{Plan, Planner, c_string};
+use crate::config::{Process, Spec};
+use crate::error::{Failure, Field, Result};
+use crate::host::Host;
+use crate::process::plan::{self as process, Circumstances};
+
+/// What `exec` asks for.
+#[derive(Clone, Debug)]
+pub struct ExecRequest {
+    /// Namespaces in which the container is not with the runtime: CLONE_NEW*.
+    pub namespaces: i32,
+    /// Who takes the terminal.
+    pub console: Console,
+    /// `--pid-file`, absolute.
+    pub pid_file: Option<PathBuf>,
+    /// `--pidfd-socket`, absolute.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Descriptors from 3 on that the program inherits.
+    pub kept_descriptors: u32,
+    /// Added to the environment.
+    pub variables: Vec<(String, String)>,
+    /// `--cgroup`: below the container's cgroup; empty for that itself.
+    pub cgroup: String,
+}
+
+/// The plan of `exec`: the same process, in namespaces that are there.
+pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Host) -> Result<Plan> {
+    let linux = spec
+        .linux
+        .as_ref()
+        .ok_or_else(|| Failure::config(Field::new("linux"), "is required"))?;
+    let mut planner = Planner::default();
+    let filter = filter(linux)?;
+    let in_user_namespace = request.namespaces & libc::CLONE_NEWUSER != 0;
+    let circumstances = Circumstances {
+        process,
+        grantable: if in_user_namespace {
+            u64::MAX
+        } else {
+            host.grantable
+        },
+        in_user_namespace,
+        may_set_groups: host.privileged || !in_user_namespace,
+        has_filter: filter.is_some(),
+        variables: &request.variables,
+        kept_descriptors: request.kept_descriptors,
+        apparmor: host.apparmor,
+        selinux: host.selinux,
+    };
+    console(&mut planner, process, &request.console)?;
+    start_inside(&mut planner, process, request)?;
+    enter_container(&mut planner, host, request, &circumstances)?;
+    terminal(&mut planner, process, &request.console);
+    process::limits(&mut planner, &circumstances)?;
+    process::scheduling(&mut planner, process)?;
+    if let Some(score) = process.oom_score_adj {
+        planner.runtime(
+            RuntimeOp::SetOomScore(score),
+            Field::new("process.oomScoreAdj"),
+        );
+    }
+    process::affinity(&mut planner, process)?;
+    process::become_user(&mut planner, &circumstances)?;
+    // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
+    // reads the end of its stream if the runtime dies.
+    planner.init(InitOp::OutliveRuntime, Field::default());
+    planner.meet(Gate::Prepared);
+    planner.runtime(
+        RuntimeOp::VerifyNamespaces {
+            namespaces: request.namespaces,
+        },
+        Field::default(),
+    );
+    if in_user_namespace {
+        process::limits_from_outside(&mut planner, &circumstances)?;
+    }
+    if process.terminal && request.console == Console::Runtime {
+        planner.runtime(RuntimeOp::ReceiveTerminal, Field::new("process.terminal"));
+    }
+    give_pid(
+        &mut planner,
+        request.pid_file.as_deref(),
+        request.pidfd_socket.as_deref(),
+    )?;
+    planner.meet(Gate::Recorded);
+    if let Some(filter) = filter {
+        let op = InitOp::LoadFilter {
+            instructions: filter.instructions,
+            flags: filter.flags,
+        };
+        planner.init(op, Field::new("linux.seccomp"));
+    }
+    process::execute(&mut planner, &circumstances)?;
+    planner.runtime(RuntimeOp::AwaitExecution, Field::new("process.args"));
+    Ok(planner.finish())
+}
+
+/// Runtime: a process in the container's cgroup and pid namespace, the others yet to join.
+fn start_inside(planner: &mut Planner, process: &Process, request: &ExecRequest) -> Result<()> {
+    planner.prepare(
+        RuntimeOp::OpenContainer {
+            cgroup: request.cgroup.clone(),
+        },
+        Field::default(),
+    );
+    let initial = process
+        .exec_cpu_affinity
+        .as_ref()
+        .and_then(|affinity| affinity.initial.as_deref());
+    if let Some(list) = initial.filter(|list| !list.is_empty()) {
+        let field = || Field::new("process.execCPUAffinity.initial");
+        let mask = process::bits(list, "process.execCPUAffinity.initial")?;
+        planner.prepare(
+            RuntimeOp::SetAffinity {
+                mask,
+                list: c_string(list, field)?,
+            },
+            field(),
+        );
+    }
+    let pid = request.namespaces & libc::CLONE_NEWPID;
+    if pid != 0 {
+        planner.prepare(
+            RuntimeOp::EnterPidNamespace {
+                namespace: Slot::INIT,
+            },
+            Field::default(),
+        );
+    }
+    planner.prepare(
+        RuntimeOp::StartInit {
+            namespaces: 0,
+            into_cgroup: true,
+        },
+        Field::default(),
+    );
+    if pid != 0 {
+        planner.prepare(RuntimeOp::LeavePidNamespace, Field::default());
+    }
+    Ok(())
+}
+
+/// Up to the container's namespaces. The label is written first, into the host's /proc; from the join
+/// on, the container's processes may look (CVE-2016-9962).
+fn enter_container(
+    planner: &mut Planner,
+    host: &Host,
+    request: &ExecRequest,
+    circumstances: &Circumstances<'_>,
+) -> Result<()> {
+    planner.init(InitOp::DieWithRuntime, Field::default());
+    planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::LeadSession, Field::default());
+    // Without privileges on the host the copy of the mount cannot be made; but then the binary is
+    // somebody else's, whom the container's root is not.
+    if host.privileged {
+        planner.init(InitOp::LetGoOfExecutable, Field::default());
+    }
+    process::label(planner, circumstances)?;
+    planner.init(InitOp::HideFromTracers, Field::default());
+    planner.init(
+        InitOp::JoinContainer {
+            namespaces: request.namespaces & !libc::CLONE_NEWPID,
+        },
+        Field::default(),
+    );
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Paths that are masked or read-only: acts, never decides, allocates nothing.
+
+use std::ffi::CStr;
+
+use super::resolve::{self, Walk};
+use crate::execute::init::Init;
+use crate::plan::Slot;
+use crate::sys::fs::{self, AT_FDCWD};
+use crate::sys::mount::{self, Attributes, Reach};
+use crate::sys::{Errno, Result};
+
+/// A read-only tmpfs with an empty file and an empty directory, from which masks are cloned. The
+/// container's own /dev/null will not do: the image may have put a link there (CVE-2025-31133). It is
+/// attached to the host's /proc as only init sees it, because before Linux 6.15 only attached
+/// mounts can be cloned; it goes away with the old root.
+pub fn prepare_mask(init: &mut Init<'_>) -> Result<()> {
+    let context = mount::fsopen(c"tmpfs")?;
+    let mask = mount::fsconfig_create(context).and_then(|()| mount::fsmount(context, 0))?;
+    fs::close(context);
+    fs::mkdirat(mask, c"directory", 0o555)?;
+    fs::close(fs::openat(
+        mask,
+        c"file",
+        libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY,
+        0o444,
+    )?);
+    let attributes = libc::MOUNT_ATTR_RDONLY
+        | libc::MOUNT_ATTR_NOSUID
+        | libc::MOUNT_ATTR_NODEV
+        | libc::MOUNT_ATTR_NOEXEC;
+    mount::mount_setattr(
+        mask,
+        Reach::One,
+        Attributes {
+            set: attributes,
+            ..Attributes::default()
+        },
+    )?;
+    let place = fs::openat(AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    mount::move_mount(mask, place)?;
+    fs::close(place);
+    init.fill(Slot::MASK, mask);
+    Ok(())
+}
+
+/// Covers a path by an empty file or directory. A path that is not there needs no cover.
+pub fn mask_path(init: &Init<'_>, path: &CStr) -> Result<()> {
+    let target = match resolve::open(init.slot(Slot::ROOT), path, Walk::Links) {
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        target => target?,
+    };
+    let is_directory = fs::fstat(target)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let name = if is_directory { c"directory" } else { c"file" };
+    let cover = mount::clone_tree_nofollow(init.slot(Slot::MASK), name, Reach::One)?;
+    let covered = mount::move_mount(cover, target);
+    fs::close(cover);
+    fs::close(target);
+    covered
+}
+
+/// Binds a path onto itself, read-only with all below it. One that is not there needs nothing.
+pub fn readonly_path(init: &Init<'_>, path: &CStr) -> Result<()> {
+    let target = match resolve::open(init.slot(Slot::ROOT), path, Walk::Links) {
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        target => target?,
+    };
+    let tree = mount::clone_tree(target, c"", Reach::Tree)?;
+    let readonly = Attributes {
+        set: libc::MOUNT_ATTR_RDONLY,
+        ..Attributes::default()
+    };
+    let bound = mount::mount_setattr(tree, Reach::Tree, readonly)
+        .and_then(|()| mount::move_mount(tree, target));
+    fs::close(tree);
+    fs::close(target);
+    bound
+}

@@ -1,0 +1,396 @@
+//! The entries of `mounts`: binds, volumes, the cgroup; what each becomes.
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+use super::{Room, clean, filesystems};
+use crate::config::{Mount, NamespaceType};
+use crate::error::{Failure, Field, Result};
+use crate::namespaces::plan::id_maps;
+use crate::plan::op::{Filesystem, Follow, IdMaps, IdRange, InitOp, MountPoint, RuntimeOp, Slot};
+use crate::plan::{Planner, c_string};
+use crate::rootfs::options::{self, IdBase, IdMapping, MountOptions, Switch};
+use crate::sys::mount::{Attributes, Reach};
+
+/// One entry of `mounts`, read.
+pub(super) struct Entry<'a> {
+    pub(super) field: Field,
+    pub(super) mount: &'a Mount,
+    pub(super) kind: &'a str,
+    pub(super) options: MountOptions<'a>,
+    pub(super) destination: CString,
+    /// The same, for decisions.
+    pub(super) path: PathBuf,
+}
+
+impl Entry<'_> {
+    pub(super) fn source(&self) -> &str {
+        self.mount.source.as_deref().unwrap_or_default()
+    }
+
+    fn point(&self) -> MountPoint {
+        if self.options.destination_nofollow {
+            MountPoint::LikeSourceNoFollow
+        } else {
+            MountPoint::LikeSource
+        }
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes {
+            set: self.options.set,
+            clear: self.options.clear,
+            propagation: 0,
+        }
+    }
+}
+
+pub(super) fn mount_one(
+    planner: &mut Planner,
+    room: &Room<'_>,
+    index: usize,
+    mount: &Mount,
+) -> Result<()> {
+    let field = Field::index("mounts", index);
+    let options = MountOptions::parse(&mount.options)
+        .map_err(|fault| Failure::config(field.clone().leaf("options"), fault.text))?;
+    let path = clean(Path::new(&mount.destination));
+    let destination = c_string(path.as_os_str().as_encoded_bytes(), || {
+        field.clone().leaf("destination")
+    })?;
+    let kind = mount.kind.as_deref().unwrap_or_default();
+    let entry = Entry {
+        field,
+        mount,
+        kind,
+        options,
+        destination,
+        path,
+    };
+    if !entry.options.remount {
+        refuse_proc(&entry)?;
+    }
+    if entry.options.i_version == Some(Switch::On) {
+        return Err(Failure::config(
+            entry.field.leaf("options"),
+            "iversion cannot be set by a runtime",
+        ));
+    }
+    if entry.options.remount {
+        return remount(planner, &entry);
+    }
+    match entry.kind {
+        "volume" => volume(planner, room, &entry),
+        "bind" => bind(planner, room, &entry, bind_source(room, &entry)),
+        _ if entry.options.bind.is_some() => bind(planner, room, &entry, bind_source(room, &entry)),
+        "cgroup" | "cgroup2" => cgroup(planner, room, &entry),
+        "sysfs"
+            if room.namespaces.is_other(NamespaceType::User)
+                && !room.namespaces.is_new(NamespaceType::Network) =>
+        {
+            // The kernel lets only the owner of the network namespace mount a sysfs.
+            bind_tree(planner, room, &entry, PathBuf::from("/sys"), Reach::Tree)
+        }
+        _ => filesystems::filesystem(planner, room, &entry),
+    }
+}
+
+/// Files of /proc that may be covered: those that tools such as lxcfs imitate.
+const COVERABLE: [&str; 11] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+/// A mount over /proc would let a container lie to the runtime (CVE-2019-16884, CVE-2025-52881).
+fn refuse_proc(entry: &Entry<'_>) -> Result<()> {
+    let path = entry.path.to_string_lossy();
+    let is_proc = entry.kind == "proc"
+        || (entry.options.bind.is_some() || entry.kind == "bind") && entry.source() == "/proc";
+    let allowed = match path.as_ref() {
+        "/proc" => is_proc,
+        inside if inside.starts_with("/proc/") => COVERABLE.contains(&inside),
+        _ => true,
+    };
+    if allowed {
+        return Ok(());
+    }
+    let text = format!("{:?} cannot be mounted because it is inside /proc", path);
+    Err(Failure::config(
+        entry.field.clone().leaf("destination"),
+        text,
+    ))
+}
+
+fn remount(planner: &mut Planner, entry: &Entry<'_>) -> Result<()> {
+    let parameters = filesystems::parameters(entry, &entry.options)?;
+    let op = InitOp::Remount {
+        destination: entry.destination.clone(),
+        attributes: entry.attributes(),
+        parameters,
+    };
+    planner.init(op, entry.field.clone());
+    Ok(())
+}
+
+fn bind_source(room: &Room<'_>, entry: &Entry<'_>) -> PathBuf {
+    room.request.bundle.join(entry.source())
+}
+
+fn bind(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>, source: PathBuf) -> Result<()> {
+    if let Some((key, _)) = entry.options.data.first() {
+        let text = format!("{key:?} is no option of a bind mount");
+        return Err(Failure::config(entry.field.clone().leaf("options"), text));
+    }
+    if entry.source().is_empty() {
+        return Err(Failure::config(
+            entry.field.clone().leaf("source"),
+            "a bind mount needs a source",
+        ));
+    }
+    let reach = match entry.options.bind {
+        Some(options::Reach::Tree) => Reach::Tree,
+        _ => Reach::One,
+    };
+    bind_tree(planner, room, entry, source, reach)
+}
+
+fn bind_tree(
+    planner: &mut Planner,
+    room: &Room<'_>,
+    entry: &Entry<'_>,
+    source: PathBuf,
+    reach: Reach,
+) -> Result<()> {
+    let mount = planner.slot();
+    let source = c_string(source.into_os_string().into_encoded_bytes(), || {
+        entry.field.clone().leaf("source")
+    })?;
+    let follow = if entry.options.source_nofollow {
+        Follow::Nothing
+    } else {
+        Follow::Links
+    };
+    let idmap = idmap(planner, room, entry)?;
+    if room.runtime_clones() || idmap.is_some() {
+        planner.prepare(
+            RuntimeOp::CloneTree {
+                source,
+                reach,
+                mount,
+                follow,
+            },
+            entry.field.clone(),
+        );
+    } else {
+        planner.init(
+            InitOp::CloneTree {
+                source,
+                reach,
+                mount,
+                follow,
+            },
+            entry.field.clone(),
+        );
+    }
+    if let Some((reach, namespace)) = idmap {
+        planner.prepare(
+            RuntimeOp::MapIds {
+                mount,
+                reach,
+                namespace,
+            },
+            entry.field.clone(),
+        );
+    }
+    if entry.kind == "volume" {
+        let destination = entry.destination.clone();
+        planner.init(
+            InitOp::OwnVolume { mount, destination },
+            entry.field.clone(),
+        );
+    }
+    adorn(planner, entry, mount, entry.attributes());
+    let op = InitOp::AttachTree {
+        mount,
+        destination: entry.destination.clone(),
+        point: entry.point(),
+    };
+    planner.init(op, entry.field.clone());
+    Ok(())
+}
+
+/// Flags and propagation, while the mount is detached.
+pub(super) fn adorn(planner: &mut Planner, entry: &Entry<'_>, mount: Slot, attributes: Attributes) {
+    let field = || entry.field.clone().leaf("options");
+    if !attributes.is_empty() {
+        planner.init(
+            InitOp::SetAttributes {
+                mount,
+                reach: Reach::One,
+                attributes,
+            },
+            field(),
+        );
+    }
+    let options = &entry.options;
+    let recursive = Attributes {
+        set: options.recursive_set,
+        clear: options.recursive_clear,
+        propagation: 0,
+    };
+    if !recursive.is_empty() {
+        planner.init(
+            InitOp::SetAttributes {
+                mount,
+                reach: Reach::Tree,
+                attributes: recursive,
+            },
+            field(),
+        );
+    }
+    for propagation in &options.propagation {
+        let attributes = Attributes {
+            propagation: propagation.flag,
+            ..Attributes::default()
+        };
+        let reach = match propagation.reach {
+            options::Reach::Mount => Reach::One,
+            options::Reach::Tree => Reach::Tree,
+        };
+        planner.init(
+            InitOp::SetAttributes {
+                mount,
+                reach,
+                attributes,
+            },
+            field(),
+        );
+    }
+}
+
+/// The user namespace that holds the maps of an idmapped mount: only its maps matter.
+pub(super) fn idmap(
+    planner: &mut Planner,
+    room: &Room<'_>,
+    entry: &Entry<'_>,
+) -> Result<Option<(Reach, Slot)>> {
+    let has_own = !entry.mount.uid_mappings.is_empty();
+    let (reach, mapping) = match &entry.options.idmap {
+        Some((options::Reach::Tree, mapping)) => (Reach::Tree, Some(mapping)),
+        Some((options::Reach::Mount, mapping)) => (Reach::One, Some(mapping)),
+        None if has_own => (Reach::One, None),
+        None => return Ok(None),
+    };
+    let container = || id_maps(&room.linux.uid_mappings, &room.linux.gid_mappings);
+    let maps = match mapping {
+        Some(IdMapping::Given { uids, gids }) => {
+            let container = container();
+            IdMaps {
+                users: given(uids, &container.users, entry)?,
+                groups: given(gids, &container.groups, entry)?,
+            }
+        }
+        _ if has_own => id_maps(&entry.mount.uid_mappings, &entry.mount.gid_mappings),
+        _ => container(),
+    };
+    if maps.users.is_empty() || maps.groups.is_empty() {
+        let text =
+            "an idmapped mount needs uidMappings and gidMappings, its own or the container's";
+        return Err(Failure::config(entry.field.clone(), text));
+    }
+    if !room.host.privileged {
+        let text = "idmapped mounts need privileges on the host";
+        return Err(Failure::config(entry.field.clone(), text));
+    }
+    let namespace = planner.slot();
+    planner.prepare(
+        RuntimeOp::MakeUserNamespace { maps, namespace },
+        entry.field.clone(),
+    );
+    Ok(Some((reach, namespace)))
+}
+
+/// crun's `idmap=uids=0-1000-1`; `@` counts the right side in the container's ids.
+fn given(
+    ranges: &[options::IdRange],
+    container: &[IdRange],
+    entry: &Entry<'_>,
+) -> Result<Vec<IdRange>> {
+    let outside = |range: &options::IdRange| match range.base {
+        IdBase::Host => Some(range.to),
+        IdBase::Container => container
+            .iter()
+            .find(|map| range.to >= map.inside && range.to - map.inside < map.size)
+            .and_then(|map| map.outside.checked_add(range.to - map.inside)),
+    };
+    ranges
+        .iter()
+        .map(|range| {
+            let outside = outside(range).ok_or_else(|| {
+                let text = format!("id {} is not mapped in the container", range.to);
+                Failure::config(entry.field.clone().leaf("options"), text)
+            })?;
+            Ok(IdRange {
+                inside: range.from,
+                outside,
+                size: range.size,
+            })
+        })
+        .collect()
+}
+
+/// A named volume: a directory below the data directory, whatever its name.
+fn volume(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>) -> Result<()> {
+    let name = entry.source();
+    crate::volumes::check_name(name)
+        .map_err(|failure| failure.at(entry.field.clone().leaf("source")))?;
+    planner.prepare(
+        RuntimeOp::CreateVolume {
+            name: name.to_owned(),
+        },
+        entry.field.clone().leaf("source"),
+    );
+    bind(
+        planner,
+        room,
+        entry,
+        crate::volumes::directory(&room.request.data, name),
+    )
+}
+
+/// The container's view of its cgroup.
+fn cgroup(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>) -> Result<()> {
+    if room.namespaces.is_new(NamespaceType::Cgroup) {
+        let filesystem = Filesystem {
+            kind: c"cgroup2".to_owned(),
+            source: Some(c"cgroup".to_owned()),
+            parameters: Vec::new(),
+            attributes: entry.options.set,
+        };
+        return filesystems::mount_filesystem(
+            planner,
+            entry,
+            filesystem,
+            MountPoint::Directory,
+            None,
+        );
+    }
+    // A cgroup2 mounted from the initial cgroup namespace would take the host's mount options over, so
+    // the host's mount is bound. Without privileges, only the own part: the rest is not the container's.
+    let source = match room.cgroup {
+        Some(own) if room.in_new_user_namespace() => {
+            room.host.cgroup.mount.join(own.trim_start_matches('/'))
+        }
+        _ => room.host.cgroup.mount.clone(),
+    };
+    bind_tree(planner, room, entry, source, Reach::One)
+}
