@@ -49,6 +49,22 @@ pub fn id(dir: BorrowedFd<'_>) -> Result<u64> {
     Ok(stat.st_ino)
 }
 
+/// The ancestors that [`create`] will have to make, outermost first. One look where the parent is there.
+pub fn missing_above(mount: BorrowedFd<'_>, path: &CgroupPath) -> Result<Vec<CgroupPath>> {
+    let Some(parent) = path.parent() else {
+        return Ok(Vec::new());
+    };
+    let mut missing = Vec::new();
+    for ancestor in parent.lineage().into_iter().rev() {
+        match fs::lstatat(mount.as_raw_fd(), &c_path(&ancestor)) {
+            Ok(_) => break,
+            Err(Errno(libc::ENOENT)) => missing.insert(0, ancestor),
+            Err(errno) => return Err(cannot_make(&ancestor, errno)),
+        }
+    }
+    Ok(missing)
+}
+
 /// Makes a cgroup with the wanted controllers, or takes one that is there, empty and not frozen.
 /// What a failed call made is removed again.
 pub fn create(mount: BorrowedFd<'_>, path: &CgroupPath, enable: &[Enable]) -> Result<Created> {

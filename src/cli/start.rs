@@ -109,7 +109,7 @@ fn run_poststart_hooks(container: &Container) -> Result<()> {
     let state = hooks::state(container, Status::Running)?;
     run_hooks(
         &hooks::of(container, Kind::Poststart)?,
-        &Place::RUNTIME,
+        &Place::ALONE,
         &state,
     )
 }

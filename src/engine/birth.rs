@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{AtEnd, CreateRequest, RunRequest};
 use crate::config::{self, Loaded, Mount, NamespaceType, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
+use crate::execute::clone::Process;
 use crate::execute::runtime::Setting;
 use crate::execute::{Created, Runtime};
 use crate::host::Host;
@@ -292,7 +293,9 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
     for warning in loaded.warnings.iter().chain(&plan.warnings) {
         create.log.warn(warning);
     }
-    let record = record(&plan, &loaded.spec, &request, &cgroup)?;
+    let mut record = record(&plan, &loaded.spec, &request, &cgroup)?;
+    let made_above = cgroups_above(&plan, &host.cgroup.mount)?;
+    record.undo.extend(made_above.iter().cloned());
     let (mut container, lock) = Container::reserve(&create.root, &create.id)?;
     let in_user_namespace = loaded
         .spec
@@ -315,6 +318,7 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
             // The first failure is the one to tell; what undoing cannot undo, `delete --force` can.
             let undone = destroy::remove(&container);
             drop(lock);
+            let undone = undone.and_then(|warnings| destroy::undo(&made_above).map(|()| warnings));
             return Err(match undone {
                 Ok(warnings) => {
                     warnings
@@ -387,25 +391,106 @@ fn record(plan: &Plan, spec: &Spec, request: &Request, cgroup: &str) -> Result<R
     })
 }
 
+/// The undo of ancestors of the container's cgroup that are not there yet. They outlive a container that was
+/// created, because siblings share them.
+fn cgroups_above(plan: &Plan, mount: &Path) -> Result<Vec<Undo>> {
+    let path = plan.runtime.iter().find_map(|step| match &step.op {
+        RuntimeOp::CreateCgroup { path, .. } => Some(path),
+        _ => None,
+    });
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    let mount = cgroups::run::open_mount(mount)?;
+    let missing = cgroups::run::missing_above(mount.as_fd(), path)?;
+    let undo = missing.into_iter().map(|path| Undo::RemoveCgroup {
+        path: PathBuf::from(format!("/{path}", path = path.as_str())),
+    });
+    Ok(undo.collect())
+}
+
 /// The inverse of every operation that leaves something outside of the cgroup and the state directory.
 fn undo(plan: &Plan, request: &Request) -> Vec<Undo> {
-    plan.runtime
-        .iter()
-        .filter_map(|step| match &step.op {
-            RuntimeOp::CreateVolume { name } => Some(Undo::RemoveFile {
-                path: volumes::mark(&request.data, name, &request.state),
-            }),
-            RuntimeOp::CreateDirectory { path } => {
-                let path = Path::new(OsStr::from_bytes(path.as_bytes()));
-                // A kept upper layer is the user's; what is below the state directory is ours.
-                path.starts_with(&request.state)
-                    .then(|| Undo::RemoveDirectory {
-                        path: path.to_owned(),
-                    })
-            }
-            _ => None,
-        })
-        .collect()
+    let ops = plan.runtime.iter().map(|step| &step.op);
+    ops.filter_map(|op| undo_of(op, request)).collect()
+}
+
+/// Every operation is named here, so that a new one cannot be made without the question what it leaves.
+fn undo_of(op: &RuntimeOp, request: &Request) -> Option<Undo> {
+    use RuntimeOp as Op;
+    match op {
+        Op::CreateVolume { name } => Some(Undo::RemoveFile {
+            path: volumes::mark(&request.data, name, &request.state),
+        }),
+        Op::CreateDirectory { path } => {
+            let path = Path::new(OsStr::from_bytes(path.as_bytes()));
+            // A kept upper layer is the user's; what is below the state directory is ours.
+            path.starts_with(&request.state)
+                .then(|| Undo::RemoveDirectory {
+                    path: path.to_owned(),
+                })
+        }
+        // Removed with the state directory, whose files `destroy` knows.
+        Op::CreateStateDirectory | Op::Record(_) | Op::ListenForStart | Op::ListenForReadiness => {
+            None
+        }
+        // The cgroup has its own place in the record, and those above it come from `cgroups_above`.
+        Op::CreateCgroup { .. }
+        | Op::WriteCgroup(_)
+        | Op::AttachDeviceProgram(_)
+        | Op::DelegateCgroup { .. } => None,
+        // The caller's, who named it.
+        Op::WritePidFile { .. } => None,
+        // Gone with this process, with init, or with the descriptor.
+        Op::ConnectConsole { .. }
+        | Op::PairConsole
+        | Op::OpenNamespace { .. }
+        | Op::EnterPidNamespace { .. }
+        | Op::LeavePidNamespace
+        | Op::MakeUserNamespace { .. }
+        | Op::CloneTree { .. }
+        | Op::MapIds { .. }
+        | Op::OpenContainer { .. }
+        | Op::StartInit { .. }
+        | Op::AdoptInit
+        | Op::WriteIdMaps { .. }
+        | Op::CompareIdMaps(_)
+        | Op::SetOomScore(_)
+        | Op::SetAffinity { .. }
+        | Op::SetLimit { .. }
+        | Op::Open(_)
+        | Op::Await(_)
+        | Op::RunHook { .. }
+        | Op::OpenHookState
+        | Op::WriteHookState
+        | Op::PassListener(_)
+        | Op::ReceiveTerminal
+        | Op::VerifyNamespaces { .. }
+        | Op::SendPidfd { .. }
+        | Op::PassReadiness
+        | Op::AwaitExecution => None,
+    }
+}
+
+/// `run` in the foreground: tells the service manager on the side. MAINPID is the runtime, which stays.
+fn tell_when_ready(
+    notify: notify::Notify,
+    process: &Process,
+    create: &CreateRequest,
+) -> Result<()> {
+    let manager = PathBuf::from(std::env::var_os("NOTIFY_SOCKET").unwrap_or_default());
+    let pidfd = process
+        .pidfd
+        .try_clone()
+        .act(|| "cannot keep the program's pidfd")?;
+    let log = create.log.clone();
+    std::thread::spawn(move || {
+        let told = notify.forward(&manager, pidfd.as_fd(), crate::sys::process::getpid());
+        if let Err(failure) = told {
+            log.warn(failure.to_string());
+        }
+    });
+    Ok(())
 }
 
 impl Made {
@@ -418,6 +503,9 @@ impl Made {
             cgroup,
             cgroup_mount,
         } = self;
+        if let Some(notify) = created.notify {
+            tell_when_ready(notify, &created.process, &request.create)?;
+        }
         let kill_all = || {
             let mount = cgroups::run::open_mount(&cgroup_mount)?;
             match cgroups::run::open(mount.as_fd(), &cgroup)? {

@@ -17,7 +17,7 @@ use crate::plan::op::{InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
 use crate::process::terminal;
-use crate::state::{Container, Record, Status, gate, identity};
+use crate::state::{Container, Record, Status, Undo, gate, identity};
 use crate::supervise::Signals;
 use crate::sys::executable::Disguise;
 use crate::sys::process::Clone3;
@@ -35,6 +35,8 @@ pub struct Created {
     pub process: Process,
     /// The terminal's master, if the runtime plays it.
     pub terminal: Option<OwnedFd>,
+    /// Where the program says that it is ready, if the service manager has not been told yet.
+    pub notify: Option<Notify>,
 }
 
 /// What `exec` acts on.
@@ -147,6 +149,7 @@ impl<'a> Runtime<'a> {
             (Ok(()), Some(process)) => Ok(Created {
                 process,
                 terminal: self.terminal.take(),
+                notify: self.notify.take(),
             }),
             (Ok(()), None) => Err(Failure::new(Code::System, "the plan starts no process")),
             (Err(failure), None) => Err(failure),
@@ -371,6 +374,10 @@ impl<'a> Runtime<'a> {
             record.stage = crate::state::Stage::Created;
             record.pid = pid;
             record.start_time = identity::start_time(pid)?.unwrap_or(0);
+            // Siblings share the cgroups above; they stay, as the caller's own would.
+            record
+                .undo
+                .retain(|undo| !matches!(undo, Undo::RemoveCgroup { .. }));
         }
         self.record = record.clone();
         match &mut self.container {

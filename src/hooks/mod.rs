@@ -24,8 +24,8 @@
 //! - what it prints is read while it runs, and the last 4 KiB ([`Tail`]) end up in the error;
 //!   (a file may be named for it instead: `run.oci.hooks.stdout`, `run.oci.hooks.stderr`, as crun does);
 //! - the end is the end of the process, not of its output, which a daemon may inherit;
-//! - at the timeout the whole tree goes: its cgroup if the caller gave it one, else its session and
-//!   all descendants, stopped first so that none forks away ([`tree`]). Without a timeout we
+//! - at the timeout the whole tree goes: its session, all descendants and the orphans, which become
+//!   children of the runtime, stopped first so that none forks away ([`tree`]). Without a timeout we
 //!   wait, but a SIGTERM to the runtime ends the wait.
 //!
 //! [`plan`] turns the property into C strings, before any clone; [`run`] starts and watches,
@@ -39,7 +39,7 @@ mod tree;
 
 pub use plan::{Kind, OutputFiles, PreparedHook, prepare, prepare_all};
 pub use run::{
-    Ended, Place, Where, run_hook, run_hook_in_init, run_hooks, run_poststop, state_file,
+    Ended, Orphans, Place, Where, run_hook, run_hook_in_init, run_hooks, run_poststop, state_file,
 };
 pub use tail::Tail;
 

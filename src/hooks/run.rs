@@ -10,7 +10,7 @@ use super::tree;
 use crate::error::{Act, Code, Failure, Result};
 use crate::supervise::{Signals, is_request_to_end};
 use crate::sys::poll::{Deadline, Watch, wait};
-use crate::sys::process::wait_pidfd;
+use crate::sys::process::{self, wait_pidfd};
 use crate::sys::spawn::{Child, Join, Program, SpawnError, Spawned, Stage, spawn};
 use crate::sys::{self, Errno, descriptor, fs, signal};
 
@@ -37,19 +37,38 @@ pub enum Where<'a> {
 pub struct Place<'a> {
     /// Its namespaces.
     pub at: Where<'a>,
-    /// The directory of a cgroup v2 for the hook alone: whatever it starts dies at its timeout.
-    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Who takes what the hook leaves without a parent.
+    pub orphans: Orphans,
     /// Signals that end the wait (SIGTERM, SIGINT, SIGHUP, SIGQUIT), where they are blocked.
     pub signals: Option<&'a Signals>,
 }
 
 impl Place<'_> {
-    /// In the namespaces and the cgroup of this process.
+    /// In the namespaces of this process, which lets orphans go.
     pub const RUNTIME: Self = Place {
         at: Where::Runtime,
-        cgroup: None,
+        orphans: Orphans::LetGo,
         signals: None,
     };
+
+    /// In the namespaces of this process, which has no child but the hook.
+    pub const ALONE: Self = Place {
+        orphans: Orphans::Adopt { spare: 0 },
+        ..Self::RUNTIME
+    };
+}
+
+/// What becomes of a hook's processes whose parents have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// They get away from the timeout.
+    LetGo,
+    /// While the hook runs they become children of this process, and a timeout kills all of these
+    /// but one: Init.
+    Adopt {
+        /// Its number; 0 where there is none.
+        spare: i32,
+    },
 }
 
 /// How a hook ended.
@@ -155,9 +174,21 @@ fn run(
             namespaces,
         }),
     };
-    let cgroup = place.cgroup.map(|cgroup| cgroup.as_raw_fd());
-    let running = Running::start(hook, stdin, output, join, cgroup)?;
-    running.finish(place.signals, tail, |child| tree::kill(child, place.cgroup))
+    let adopts = matches!(place.orphans, Orphans::Adopt { .. });
+    let before = if adopts {
+        process::swap_subreaper(true).map_err(at_clone)?
+    } else {
+        true
+    };
+    let ended = Running::start(hook, stdin, output, join).and_then(|running| {
+        running.finish(place.signals, tail, |child| {
+            tree::kill(child, place.orphans)
+        })
+    });
+    if !before {
+        process::swap_subreaper(false).map_err(at_clone)?;
+    }
+    ended
 }
 
 /// Init: runs one startContainer hook to its end. Allocates nothing.
@@ -166,7 +197,7 @@ fn run(
 /// hook's process group is killed: the container ends with the failed start, and all the rest with it.
 pub fn run_hook_in_init(hook: &PreparedHook, state: RawFd, tail: &mut Tail) -> Spawned<Ended> {
     descriptor::rewind(state).map_err(at_clone)?;
-    let running = Running::start(hook, state, &Output::default(), None, None)?;
+    let running = Running::start(hook, state, &Output::default(), None)?;
     running.finish(None, tail, |child| {
         signal::send_to_group(child.pid, libc::SIGKILL)
     })
@@ -192,7 +223,6 @@ impl Running {
         stdin: RawFd,
         files: &Output,
         join: Option<Join>,
-        cgroup: Option<RawFd>,
     ) -> Spawned<Self> {
         // A caller who ignores SIGCHLD leaves that to us, and the kernel would discard the status.
         signal::set_default(libc::SIGCHLD).map_err(at_clone)?;
@@ -209,7 +239,6 @@ impl Running {
             stdout: stream(&files.stdout),
             stderr: stream(&files.stderr),
             join,
-            cgroup,
         };
         let child = spawn(&program, deadline);
         fs::close(output.write);

@@ -353,49 +353,6 @@ fn read_ready(bundle: &Bundle) -> String {
 }
 
 #[test]
-fn a_hook_with_a_cgroup_of_its_own_leaves_nobody_at_its_timeout() {
-    use std::os::fd::AsFd;
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let Some(mount) =
-        mounts
-            .lines()
-            .find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
-                [_, path, "cgroup2", ..] => Some(path.to_owned()),
-                _ => None,
-            })
-    else {
-        return;
-    };
-    let cgroup = Path::new(&mount).join(format!("corten-hook-test-{}", std::process::id()));
-    if fs::create_dir(&cgroup).is_err() {
-        return;
-    }
-    let bundle = Bundle::new("cgroup");
-    // Out of the session and an orphan: only the cgroup still knows it.
-    let text = "setsid sh -c '(sleep 60 & echo $! > escaped)'\nsleep 60";
-    let hook = bundle.prepare(&Hook {
-        timeout: Some(1),
-        ..bundle.script("hook", text)
-    });
-    let directory = fs::File::open(&cgroup).unwrap();
-    let place = Place {
-        cgroup: Some(directory.as_fd()),
-        ..Place::RUNTIME
-    };
-    let failure = run_hook(&hook, &place, b"").unwrap_err().to_string();
-    assert!(failure.ends_with("did not end within 1 s"), "{failure}");
-    assert_ends(&bundle.read("escaped"));
-    let start = Instant::now();
-    while fs::remove_dir(&cgroup).is_err() {
-        assert!(
-            start.elapsed() < Duration::from_secs(5),
-            "the cgroup is not empty"
-        );
-        std::thread::yield_now();
-    }
-}
-
-#[test]
 fn output_may_go_to_files_that_grow_and_what_has_none_is_told() {
     let bundle = Bundle::new("files");
     let hook = bundle.script("hook", "echo out; echo err >&2; exit 1");

@@ -1,30 +1,26 @@
 //! The end of a hook and of everything that it started.
 //!
-//! A cgroup of its own would hold them all, and is used where there is one. Without it there are
-//! two threads to pull: the session, which all share that did not make one of their own, and the
-//! chain of parents, which breaks when a parent dies. So everything is stopped before anything is
-//! killed: what is stopped neither forks nor dies. A daemon that has made its own session and whose
-//! parents had ended before the timeout is not found; it is what its author wanted it to be.
+//! There are three threads to pull: the session, which all share that did not make one of their own,
+//! the chain of parents, which breaks when a parent dies, and the orphans, which this process adopts
+//! (PR_SET_CHILD_SUBREAPER, prctl(2)). Everything is stopped before anything is killed: what is
+//! stopped neither forks nor dies.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
-
+use super::run::Orphans;
+use crate::sys::process::getpid;
 use crate::sys::spawn::Child;
-use crate::sys::{Errno, Pidfd, Result, fs, signal};
+use crate::sys::{Errno, Pidfd, Result, signal};
 
 /// Every round stops what the last one missed. A tree that still grows is a fork bomb; it is killed
 /// as far as it is known.
 const ROUNDS: usize = 50;
 
 /// Kills the hook and what it started. The hook itself stays to be reaped.
-pub(super) fn kill(hook: Child, cgroup: Option<BorrowedFd<'_>>) -> Result<()> {
-    if let Some(cgroup) = cgroup {
-        return kill_cgroup(cgroup);
-    }
+pub(super) fn kill(hook: Child, orphans: Orphans) -> Result<()> {
     signal::send_to_group(hook.pid, libc::SIGSTOP)?;
     let mut tree = vec![hook.pid];
     let mut held = Vec::new();
     for _ in 0..ROUNDS {
-        let found = descendants(&tree);
+        let found = descendants(&tree, orphans);
         if found.is_empty() {
             break;
         }
@@ -39,13 +35,6 @@ pub(super) fn kill(hook: Child, cgroup: Option<BorrowedFd<'_>>) -> Result<()> {
     signal::send_to_group(hook.pid, libc::SIGKILL)
 }
 
-fn kill_cgroup(cgroup: BorrowedFd<'_>) -> Result<()> {
-    let file = fs::openat(cgroup.as_raw_fd(), c"cgroup.kill", libc::O_WRONLY, 0)?;
-    let killed = fs::write(file, b"1");
-    fs::close(file);
-    killed
-}
-
 /// A line of /proc/PID/stat, the part needed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Process {
@@ -56,7 +45,8 @@ struct Process {
 
 /// Processes that belong to the tree, `tree[0]` being its session, and are not in it yet. Without
 /// /proc there are none to be found, and the process group is all that is killed.
-fn descendants(tree: &[i32]) -> Vec<Process> {
+fn descendants(tree: &[i32], orphans: Orphans) -> Vec<Process> {
+    let this = getpid();
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
@@ -65,7 +55,10 @@ fn descendants(tree: &[i32]) -> Vec<Process> {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| !tree.contains(pid))
         .filter_map(look)
-        .filter(|process| tree.contains(&process.parent) || tree.first() == Some(&process.session))
+        .filter(|process| {
+            let is_orphan = matches!(orphans, Orphans::Adopt { spare } if process.parent == this && process.pid != spare);
+            is_orphan || tree.contains(&process.parent) || tree.first() == Some(&process.session)
+        })
         .collect()
 }
 

@@ -13,7 +13,7 @@ use super::{Plan, Planner, c_string, memory};
 use crate::cgroups;
 use crate::config::{Linux, NamespaceType, Process, Spec};
 use crate::error::{Failure, Field, Result};
-use crate::hooks::plan::{Kind, prepare_all};
+use crate::hooks::plan::{Kind, STDERR, STDOUT, prepare_all};
 use crate::host::Host;
 use crate::namespaces::plan::{self as namespaces, Namespaces};
 use crate::process::plan::{self as process, Circumstances};
@@ -353,8 +353,7 @@ fn finish(
     planner.meet(Gate::Prepared);
     hand_over(planner, spec, request, circumstances)?;
     planner.runtime(RuntimeOp::Record(Stage::Created), Field::default());
-    let tells =
-        request.notify.is_some() && request.start == Start::Now && request.stay == Stay::Detach;
+    let tells = request.notify.is_some() && request.start == Start::Now;
     if tells {
         planner.runtime(RuntimeOp::ListenForReadiness, Field::new("NOTIFY_SOCKET"));
     }
@@ -362,7 +361,16 @@ fn finish(
     if request.start == Start::Later {
         planner.init(InitOp::AwaitStart, Field::default());
     }
-    for hook in prepare_all(spec, Kind::StartContainer, c"/")? {
+    let in_container = prepare_all(spec, Kind::StartContainer, c"/")?;
+    let asks_for_files = [STDOUT, STDERR]
+        .iter()
+        .find(|key| spec.annotations.get(key).is_some());
+    if let Some(key) = asks_for_files.filter(|_| !in_container.is_empty()) {
+        planner.warn(format!(
+            "annotations[{key}]: hooks.startContainer run in the container and write no file of the host"
+        ));
+    }
+    for hook in in_container {
         let field = hook.field.clone();
         planner.init(InitOp::RunHook(hook), field);
     }
@@ -376,7 +384,8 @@ fn finish(
     if request.start == Start::Now {
         started(planner, spec, request)?;
     }
-    if tells {
+    // In the foreground that goes on while the runtime stays with the container.
+    if tells && request.stay == Stay::Detach {
         planner.runtime(RuntimeOp::PassReadiness, Field::new("NOTIFY_SOCKET"));
     }
     Ok(())

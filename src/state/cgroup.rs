@@ -53,6 +53,15 @@ impl Cgroup {
         }))
     }
 
+    /// Removes one that has neither processes nor cgroups below it.
+    pub fn remove_unused(recorded: &Path) -> Result<()> {
+        if let Some(path) = path(recorded) {
+            let mount = run::open_mount(layout::mount_point()?)?;
+            run::unmake(mount.as_fd(), &[path]);
+        }
+        Ok(())
+    }
+
     /// The directory.
     pub fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()

@@ -16,7 +16,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::cgroup::Cgroup;
 use super::container::{CONFIG, Container, RECORD, Status, UNFINISHED, lock, read_file, unlink};
-use super::record::{CgroupDriver, CgroupRecord, Remains, Undo};
+use super::record::{CgroupRecord, Remains, Undo};
 use super::root::{Id, Root};
 use super::{gate, hooks};
 use crate::cgroups::plan::resolve_path;
@@ -150,15 +150,7 @@ pub fn undo(list: &[Undo]) -> Result<()> {
 
 fn undo_one(entry: &Undo) -> Result<()> {
     let (path, removed) = match entry {
-        Undo::RemoveCgroup { path } => {
-            let named = CgroupRecord {
-                path: path.clone(),
-                id: None,
-                driver: CgroupDriver::Cgroupfs,
-                unit: None,
-            };
-            return remove_cgroup(&named);
-        }
+        Undo::RemoveCgroup { path } => return Cgroup::remove_unused(path),
         Undo::RemoveResctrl { path } => (path, std::fs::remove_dir(path)),
         Undo::RemoveDirectory { path } => (path, remove_tree(path)),
         Undo::RemoveFile { path } => (path, std::fs::remove_file(path)),
@@ -190,7 +182,7 @@ fn run_poststop_hooks(container: &Container) -> Vec<Failure> {
     }
     match hooks::of(container, Kind::Poststop) {
         Ok(hooks) => match hooks::state(container, Status::Stopped) {
-            Ok(state) => run_poststop(&hooks, &Place::RUNTIME, &state),
+            Ok(state) => run_poststop(&hooks, &Place::ALONE, &state),
             Err(failure) => vec![failure],
         },
         Err(failure) => vec![failure],

@@ -132,8 +132,8 @@ pub struct JoinedNamespace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "camelCase")]
 pub enum Undo {
-    /// An empty cgroup, by its path relative to the mount point of cgroup v2. The container's own
-    /// is in [`Record::cgroup`] and needs no entry.
+    /// A cgroup above the container's, unless somebody else uses it by now: its path relative to the mount
+    /// point of cgroup v2. The container's own is in [`Record::cgroup`] and needs no entry.
     RemoveCgroup {
         /// With a leading slash.
         path: PathBuf,

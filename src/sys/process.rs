@@ -92,8 +92,21 @@ pub fn no_new_privileges() -> Result<bool> {
 
 /// prctl(PR_SET_CHILD_SUBREAPER).
 pub fn set_subreaper() -> Result<()> {
-    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)?;
-    Ok(())
+    swap_subreaper(true).map(|_| ())
+}
+
+/// prctl(PR_GET_CHILD_SUBREAPER), then PR_SET_CHILD_SUBREAPER where it differs; what it was before.
+pub fn swap_subreaper(on: bool) -> Result<bool> {
+    let mut before: libc::c_int = 0;
+    prctl(
+        libc::PR_GET_CHILD_SUBREAPER,
+        (&raw mut before).expose_provenance() as u64,
+        0,
+    )?;
+    if (before != 0) != on {
+        prctl(libc::PR_SET_CHILD_SUBREAPER, u64::from(on), 0)?;
+    }
+    Ok(before != 0)
 }
 
 /// prctl(PR_CAPBSET_DROP). EINVAL: the kernel knows no such capability.

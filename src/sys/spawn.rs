@@ -40,8 +40,6 @@ pub struct Program<'a> {
     pub stderr: RawFd,
     /// Namespaces to join first.
     pub join: Option<Join>,
-    /// Directory of the cgroup v2 to start in.
-    pub cgroup: Option<RawFd>,
 }
 
 /// A child that has executed its program. It leads a session and process group of its own, and dies
@@ -146,7 +144,7 @@ fn clone_into_pid_namespace(program: &Program<'_>, report: descriptor::Pipe) -> 
 fn clone(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<Child> {
     let request = Clone3 {
         flags: 0,
-        cgroup: program.cgroup,
+        cgroup: None,
     };
     // SAFETY: the child runs `become_program` alone, which calls the kernel and nothing else, and
     // never returns.

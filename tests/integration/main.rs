@@ -11,11 +11,13 @@ mod harness;
 
 mod exec;
 mod isolation;
+mod leavings;
 mod lifecycle;
 mod mounts;
 mod namespaces;
 mod output;
 mod process;
+mod readiness;
 
 fn main() -> std::process::ExitCode {
     harness::runner::main(
@@ -23,11 +25,13 @@ fn main() -> std::process::ExitCode {
         &[
             exec::TESTS,
             isolation::TESTS,
+            leavings::TESTS,
             lifecycle::TESTS,
             mounts::TESTS,
             namespaces::TESTS,
             output::TESTS,
             process::TESTS,
+            readiness::TESTS,
         ],
     )
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{PATIENCE, Runtime};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::hooks::plan::Kind;
-use crate::hooks::run::{Place, Where, run_hook};
+use crate::hooks::run::{Orphans, Place, Where, run_hook};
 use crate::plan::Slot;
 use crate::state::Status;
 use crate::sys::poll::{self, Deadline, Watch};
@@ -15,8 +15,8 @@ use crate::sys::{Errno, descriptor, process};
 use crate::{cgroups, namespaces, seccomp};
 
 impl Runtime<'_> {
-    pub(super) fn pass_readiness(&self, pid: i32) -> Result<()> {
-        let (Some(notify), Some(init)) = (&self.notify, &self.init) else {
+    pub(super) fn pass_readiness(&mut self, pid: i32) -> Result<()> {
+        let (Some(notify), Some(init)) = (self.notify.take(), &self.init) else {
             return Ok(());
         };
         let host = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
@@ -68,7 +68,7 @@ impl Runtime<'_> {
             hook,
             &Place {
                 at,
-                cgroup: None,
+                orphans: Orphans::Adopt { spare: init.pid },
                 signals: Some(self.signals),
             },
             &state,
