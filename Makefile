@@ -6,7 +6,7 @@ TARGET := $(if $(shell rustup target list --installed 2>/dev/null | grep -x $(MU
 CARGO_TARGET_DIR ?= target
 CORTEN := $(CARGO_TARGET_DIR)/corten
 
-.PHONY: help setup build demo test test-native test-vm real bench install clean
+.PHONY: help setup build demo test test-native test-vm real validation bench install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,9 @@ test-vm: build ## the same in a virtual machine that has every cgroup controller
 
 real: build ## the three real jobs: a shell, nginx and redis from Debian, Docker
 	for job in shell debian docker; do CORTEN_BIN=$(abspath $(CORTEN)) tests/real/$$job || exit 1; done
+
+validation: build ## the validation suite of the specification, in a virtual machine (as root); T=names chooses some
+	CORTEN_BIN=$(abspath $(CORTEN)) tests/oci-validation/run $(T)
 
 bench: build ## compare with the peers found here and the floor, interleaved; O=options of bench/bench.py
 	bench/run $(O)

@@ -36,7 +36,8 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         &linux.resources,
         &host.cgroup,
     )?;
-    let filter = filter(linux)?;
+    // Of a container without a process there is no program to filter.
+    let filter = filter(linux)?.filter(|_| spec.process.is_some());
     let cgroup_path = format!("/{}", cgroup.path.as_str());
     let room = Room {
         spec,
@@ -361,24 +362,14 @@ fn finish(
     if request.start == Start::Later {
         planner.init(InitOp::AwaitStart, Field::default());
     }
-    let in_container = prepare_all(spec, Kind::StartContainer, c"/")?;
-    let asks_for_files = [STDOUT, STDERR]
-        .iter()
-        .find(|key| spec.annotations.get(key).is_some());
-    if let Some(key) = asks_for_files.filter(|_| !in_container.is_empty()) {
-        planner.warn(format!(
-            "annotations[{key}]: hooks.startContainer run in the container and write no file of the host"
-        ));
-    }
-    for hook in in_container {
-        let field = hook.field.clone();
-        planner.init(InitOp::RunHook(hook), field);
-    }
-    if let Some((op, _)) = load {
-        planner.init(op, Field::new("linux.seccomp"));
-    }
     match circumstances {
-        Some(circumstances) => process::execute(planner, circumstances)?,
+        Some(circumstances) => {
+            start_hooks(planner, spec)?;
+            if let Some((op, _)) = load {
+                planner.init(op, Field::new("linux.seccomp"));
+            }
+            process::execute(planner, circumstances)?;
+        }
         None => planner.init(InitOp::RefuseStart, Field::new("process")),
     }
     if request.start == Start::Now {
@@ -387,6 +378,23 @@ fn finish(
     // In the foreground that goes on while the runtime stays with the container.
     if tells && request.stay == Stay::Detach {
         planner.runtime(RuntimeOp::PassReadiness, Field::new("NOTIFY_SOCKET"));
+    }
+    Ok(())
+}
+
+fn start_hooks(planner: &mut Planner, spec: &Spec) -> Result<()> {
+    let hooks = prepare_all(spec, Kind::StartContainer, c"/")?;
+    let asks_for_files = [STDOUT, STDERR]
+        .iter()
+        .find(|key| spec.annotations.get(key).is_some());
+    if let Some(key) = asks_for_files.filter(|_| !hooks.is_empty()) {
+        planner.warn(format!(
+            "annotations[{key}]: hooks.startContainer run in the container and write no file of the host"
+        ));
+    }
+    for hook in hooks {
+        let field = hook.field.clone();
+        planner.init(InitOp::RunHook(hook), field);
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! One table says what each word does. A word may change attributes of the mount (mount_setattr(2),
 //! of this mount or of the tree below it), its propagation, the filesystem itself (fsconfig(2)), or
 //! tell the runtime how to mount. What the table does not know belongs to the filesystem and goes to
-//! fsconfig; a bind mount has no filesystem of its own, so there an unknown word is a mistake.
+//! fsconfig. A bind mount has no filesystem of its own: mount(2) ignores `key=value` there, and so does this;
+//! another unknown word is a mistake, because it may be a misspelt `ro`.
 //!
 //! Words apply from left to right; the last one wins. The times of access are one field of three
 //! values, not flags: whoever sets one must clear the field, so both masks are kept consistent here.
@@ -127,6 +128,8 @@ pub struct MountOptions<'a> {
     pub i_version: Option<Switch>,
     /// Options of the filesystem: FSCONFIG_SET_STRING, or FSCONFIG_SET_FLAG without a value.
     pub data: Vec<(&'a str, Option<&'a str>)>,
+    /// Options of a filesystem that a bind mount cannot have, as written.
+    pub ignored: Vec<&'a str>,
 }
 
 /// An option that cannot be.
@@ -245,7 +248,7 @@ impl<'a> MountOptions<'a> {
     /// Reads the options of one mount.
     pub fn parse(words: &'a [String]) -> Result<Self, Fault> {
         let mut options = Self::default();
-        let mut first_unknown = None;
+        let mut first_bare = None;
         for (index, word) in words.iter().enumerate() {
             if let Ok(found) = OPTIONS.binary_search_by_key(&word.as_str(), |(name, _)| name) {
                 let (name, effect) = OPTIONS[found];
@@ -254,20 +257,27 @@ impl<'a> MountOptions<'a> {
                 let mapping = parse_ranges(ranges).map_err(|text| Fault { index, text })?;
                 options.idmap = Some((reach, mapping));
             } else if !word.is_empty() {
-                first_unknown = first_unknown.or(Some(index));
+                if !word.contains('=') {
+                    first_bare = first_bare.or(Some(index));
+                }
+                options.ignored.push(word);
                 options.data.extend(split_data(word).map(key_and_value));
             }
         }
-        match (options.bind, first_unknown) {
-            (Some(_), Some(index)) => Err(Fault {
-                index,
-                text: format!(
-                    "unknown option {:?}: a bind mount has no options of a filesystem",
-                    words[index]
-                ),
-            }),
-            _ => Ok(options),
+        match (options.bind, first_bare) {
+            (Some(_), Some(index)) => {
+                return Err(Fault {
+                    index,
+                    text: format!(
+                        "unknown option {:?}: a bind mount has no options of a filesystem",
+                        words[index]
+                    ),
+                });
+            }
+            (Some(_), None) => options.data.clear(),
+            (None, _) => options.ignored.clear(),
         }
+        Ok(options)
     }
 
     fn apply(&mut self, name: &'static str, effect: Effect) {

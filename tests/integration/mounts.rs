@@ -27,6 +27,7 @@ tests![
     tmpfs_options_reach_the_file_system,
     bad_data_is_reported_in_the_words_of_the_kernel,
     an_unknown_option_is_named,
+    file_system_data_on_a_bind_mount_is_ignored_with_a_warning,
     an_unknown_file_system_is_named,
     tmpcopyup_keeps_what_was_there,
     propagation_options_reach_the_kernel,
@@ -332,11 +333,25 @@ fn an_unknown_option_is_named(lab: &Lab) {
         );
     }
     let mut bundle = lab.bundle();
-    bundle.bind(&source(lab), "/x", &["bind", "size=1m"]);
+    bundle.bind(&source(lab), "/x", &["bind", "readonly"]);
     let done = lab.run(&bundle);
     assert!(
-        !lab.is_corten() || done.code != 0 && done.err.contains("size=1m"),
-        "a bind has no data: {done:?}"
+        !lab.is_corten() || done.code != 0 && done.err.contains("readonly"),
+        "it may be a misspelt ro: {done:?}"
+    );
+}
+
+fn file_system_data_on_a_bind_mount_is_ignored_with_a_warning(lab: &Lab) {
+    lab.need_corten("runc refuses it since 1.2");
+    let mut bundle = lab.bundle();
+    bundle
+        .bind(&source(lab), "/x", &["bind", "ro", "mode=755", "size=1m"])
+        .args(&["cat", "/x/file"]);
+    let done = lab.run(&bundle).ok();
+    assert_eq!(done.out, "of the host\n");
+    assert!(
+        done.err.contains("mounts[7].options") && done.err.contains("mode=755,size=1m"),
+        "{done:?}"
     );
 }
 

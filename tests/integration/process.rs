@@ -421,10 +421,14 @@ fn a_container_without_a_process_can_be_created_but_not_started(lab: &Lab) {
     lab.need_corten("runc wants a process at create");
     let mut bundle = lab.bundle();
     bundle.remove("/process");
+    // Both are for a program, which there is not.
+    bundle.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}));
+    bundle.hook("startContainer", "touch /the-hook-ran");
     let container = lab.create(&bundle);
     assert_eq!(container.status(), "created");
     let done = container.corten(&["start"], &[]);
     assert!(done.code == 1 && done.err.contains("process"), "{done:?}");
+    assert!(!bundle.rootfs().join("the-hook-ran").exists());
     container.delete();
 }
 

@@ -66,7 +66,7 @@ pub const CASES: &[Case] = &[
     ("limits", || plan(&limits(), &request(), &Host::ideal())),
     ("no_process", || {
         plan(
-            &patched(&base(), &[("/process", Value::Null)]),
+            &patched(&seccomp(), &[("/process", Value::Null)]),
             &request(),
             &Host::ideal(),
         )

@@ -119,8 +119,9 @@ fn filesystem(index: usize, mount: &Mount, options: &MountOptions<'_>, findings:
     if options.tmpcopyup && (kind != "tmpfs" || options.bind.is_some()) {
         findings.refuse(field("options"), "tmpcopyup needs the type tmpfs");
     }
-    if options.bind.is_some() && !options.superblock.is_empty() {
-        let words = options.superblock.join(",");
+    let whole = [&options.superblock[..], &options.ignored].concat();
+    if options.bind.is_some() && !whole.is_empty() {
+        let words = whole.join(",");
         findings.warn(
             field("options"),
             &format!("{words} has no effect on a bind mount: it belongs to the whole filesystem"),
