@@ -35,7 +35,7 @@ pub(super) fn kill(hook: Child, orphans: Orphans) -> Result<()> {
     signal::send_to_group(hook.pid, libc::SIGKILL)
 }
 
-/// A line of /proc/PID/stat, the part needed here.
+/// What tells whose a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Process {
     pid: i32,
@@ -47,14 +47,12 @@ struct Process {
 /// /proc there are none to be found, and the process group is all that is killed.
 fn descendants(tree: &[i32], orphans: Orphans) -> Vec<Process> {
     let this = getpid();
-    let Ok(entries) = std::fs::read_dir("/proc") else {
+    let Ok(all) = procfs::process::all_processes() else {
         return Vec::new();
     };
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| !tree.contains(pid))
-        .filter_map(look)
+    all.flatten()
+        .filter(|process| !tree.contains(&process.pid))
+        .filter_map(|process| look(process.pid))
         .filter(|process| {
             let is_orphan = matches!(orphans, Orphans::Adopt { spare } if process.parent == this && process.pid != spare);
             is_orphan || tree.contains(&process.parent) || tree.first() == Some(&process.session)
@@ -64,19 +62,11 @@ fn descendants(tree: &[i32], orphans: Orphans) -> Vec<Process> {
 
 /// None: it has gone.
 fn look(pid: i32) -> Option<Process> {
-    parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// `pid (name) state parent group session …`; the name may contain anything, `)` included.
-fn parse(stat: &str) -> Option<Process> {
-    let pid = stat.split(' ').next()?.parse().ok()?;
-    let mut rest = stat.rsplit_once(") ")?.1.split(' ').skip(1);
-    let parent = rest.next()?.parse().ok()?;
-    let session = rest.nth(1)?.parse().ok()?;
+    let stat = procfs::process::Process::new(pid).ok()?.stat().ok()?;
     Some(Process {
         pid,
-        parent,
-        session,
+        parent: stat.ppid,
+        session: stat.session,
     })
 }
 
@@ -95,24 +85,5 @@ fn send(process: &Pidfd, signal: i32) -> Result<()> {
     match process.signal(signal) {
         Err(Errno(libc::ESRCH)) => Ok(()),
         result => result,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_may_look_like_the_end_of_a_name() {
-        let process = parse("42 (a) S 1 ) b) S 7 8 9 0 -1").unwrap();
-        assert_eq!(
-            process,
-            Process {
-                pid: 42,
-                parent: 7,
-                session: 9
-            }
-        );
-        assert_eq!(parse("42 (a"), None);
     }
 }
