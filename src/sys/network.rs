@@ -4,6 +4,9 @@ use std::mem::MaybeUninit;
 
 use super::{Result, check, fs};
 
+/// SIOCSIFFLAGS, by the type that this C library's ioctl(2) takes.
+const SET_FLAGS: libc::Ioctl = libc::SIOCSIFFLAGS as libc::Ioctl;
+
 /// SIOCSIFFLAGS: `lo` of this network namespace is up. It has no other flags of its own to keep.
 pub fn raise_loopback() -> Result<()> {
     // SAFETY: ifreq is integers and arrays of them, for which all zeroes is a value.
@@ -16,7 +19,7 @@ pub fn raise_loopback() -> Result<()> {
     let socket =
         check(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
     // SAFETY: the kernel reads one ifreq, which lives through the call.
-    let raised = check(unsafe { libc::ioctl(socket, libc::SIOCSIFFLAGS, &raw const request) });
+    let raised = check(unsafe { libc::ioctl(socket, SET_FLAGS, &raw const request) });
     fs::close(socket);
     raised?;
     Ok(())

@@ -58,7 +58,7 @@ pub fn socketpair() -> Result<(RawFd, RawFd)> {
 /// setsockopt(SO_SNDTIMEO): connect(2) and sendmsg(2) end with EAGAIN after so long.
 pub fn set_send_timeout(socket: RawFd, timeout: Duration) -> Result<()> {
     let time = libc::timeval {
-        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_usec: timeout.subsec_micros().into(),
     };
     let length =
