@@ -4,7 +4,7 @@
 //! whatever host it likes. Only what this configuration depends on is probed, because the create path
 //! pays for every file it reads.
 
-use crate::cgroups::layout::{CgroupHost, DeviceFilter};
+use crate::cgroups::layout::{Access, CgroupHost, DeviceFilter};
 use crate::config::Spec;
 use crate::error::{Act, Code, Failure, Result};
 use crate::sys::process;
@@ -19,6 +19,10 @@ pub struct Host {
     /// The runtime may mount, map ids and make devices: root with CAP_SYS_ADMIN in the initial user
     /// namespace.
     pub privileged: bool,
+    /// The runtime may write any id map itself: CAP_SETUID and CAP_SETGID in its own user namespace.
+    pub maps_ids: bool,
+    /// setgroups(2) is allowed in the runtime's user namespace.
+    pub sets_groups: bool,
     /// Capabilities that the runtime can pass on.
     pub grantable: u64,
     /// AppArmor is there.
@@ -29,15 +33,19 @@ pub struct Host {
     pub cgroup: CgroupHost,
 }
 
-const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SETGID: u32 = 6;
+const CAP_SETUID: u32 = 7;
+/// capabilities(7).
+pub const CAP_SYS_ADMIN: u32 = 21;
 
 impl Host {
     /// Asks the kernel what this configuration depends on.
     pub fn probe(spec: &Spec) -> Result<Self> {
         let ([_, euid, _], [_, egid, _]) = process::ids();
         let sets = process::capget().act(|| "cannot read the own capabilities")?;
-        let is_admin = sets.effective & 1 << CAP_SYS_ADMIN != 0;
-        let privileged = is_admin && !crate::state::root::in_user_namespace();
+        let has = |capability: u32| sets.effective & 1 << capability != 0;
+        let in_user_namespace = crate::state::root::in_user_namespace();
+        let privileged = has(CAP_SYS_ADMIN) && !in_user_namespace;
         let linux = spec.linux.as_ref();
         let filter = if privileged {
             DeviceFilter::Enforced
@@ -54,6 +62,8 @@ impl Host {
             euid,
             egid,
             privileged,
+            maps_ids: has(CAP_SETUID) && has(CAP_SETGID),
+            sets_groups: !in_user_namespace || sets_groups(),
             grantable: sets.permitted,
             apparmor: asks_apparmor && has_apparmor(),
             selinux: asks_selinux && has_selinux(),
@@ -67,6 +77,8 @@ impl Host {
             euid: 0,
             egid: 0,
             privileged: true,
+            maps_ids: true,
+            sets_groups: true,
             grantable: (1 << 41) - 1,
             apparmor: true,
             selinux: false,
@@ -81,9 +93,15 @@ impl Host {
                 v1: Vec::new(),
                 own: Some("/".to_owned()),
                 device_filter: DeviceFilter::Enforced,
+                access: Access::Required,
             },
         }
     }
+}
+
+/// user_namespaces(7), The /proc/pid/setgroups file.
+fn sets_groups() -> bool {
+    std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"allow"))
 }
 
 /// Whether AppArmor is enabled, by its module parameter.

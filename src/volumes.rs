@@ -38,6 +38,12 @@ pub fn check_name(name: &str) -> Result<()> {
     Err(Failure::new(Code::Config, text))
 }
 
+/// There is no place for volumes.
+pub fn no_directory() -> Failure {
+    Failure::new(Code::Usage, "--data: no directory")
+        .because("neither $XDG_DATA_HOME nor $HOME is set")
+}
+
 fn home(data: &Path, name: &str) -> PathBuf {
     data.join("volumes").join(name)
 }

@@ -94,6 +94,7 @@ impl Bench {
             &resources,
             &self.host,
         )
+        .map(|plan| plan.expect("root has the right to a cgroup"))
     }
 }
 

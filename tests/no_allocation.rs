@@ -120,7 +120,7 @@ fn run_request(directory: &Path, overlay: Option<Overlay>) -> RunRequest {
             bundle: directory.to_owned(),
             config: None,
             root: Root::given(&directory.join("state")).unwrap(),
-            data: directory.join("data"),
+            data: Some(directory.join("data")),
             console_socket: None,
             pidfd_socket: None,
             pid_file: None,

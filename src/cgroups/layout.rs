@@ -8,8 +8,11 @@
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use nix::unistd::{AccessFlags, faccessat};
 
+use super::plan::CgroupPath;
 use crate::error::{Act, Code, Failure, Result};
 use crate::sys;
 
@@ -30,6 +33,18 @@ pub enum DeviceFilter {
     Enforced,
     /// The runtime lives in a user namespace, or is not privileged.
     NotPermitted,
+}
+
+/// Whether the container gets a cgroup of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It does; whatever keeps it from being made is an error.
+    Required,
+    /// The user has no right to make it, or to move into it. Where nothing depends on it, the container
+    /// does without (runc's rootless mode).
+    Denied,
+    /// Nobody wants it: `--cgroup-manager disabled`.
+    Unwanted,
 }
 
 /// A cgroup v1 hierarchy, as the mount table shows it.
@@ -56,10 +71,13 @@ pub struct CgroupHost {
     pub own: Option<String>,
     /// Whether device rules can be enforced.
     pub device_filter: DeviceFilter,
+    /// Whether there is a cgroup to make.
+    pub access: Access,
 }
 
 const UNIFIED: &str = "/sys/fs/cgroup";
 const HYBRID: &str = "/sys/fs/cgroup/unified";
+const PROCS: &str = "cgroup.procs";
 
 /// Controllers that every cgroup v2 host has. One of them missing means that v1 holds it.
 const COMMON: [&str; 4] = ["cpu", "io", "memory", "pids"];
@@ -94,7 +112,32 @@ impl CgroupHost {
             v1,
             own,
             device_filter,
+            access: Access::Required,
         })
+    }
+
+    /// Whether the user may make this cgroup, and move a child of ours into it: clone3(2) asks for the
+    /// right to write to cgroup.procs of the cgroup itself and of the nearest ancestor that it has in
+    /// common with our own (cgroups(7), Delegation containment).
+    pub fn probe_access(&self, path: &CgroupPath) -> Result<Access> {
+        let lineage = path.lineage();
+        let directory = |path: &CgroupPath| self.mount.join(path.as_str());
+        let place = match lineage.iter().rev().find(|path| directory(path).is_dir()) {
+            Some(found) if found == path => directory(found).join(PROCS),
+            Some(found) => directory(found),
+            None => self.mount.clone(),
+        };
+        let own = own_cgroup(&read(c"/proc/self/cgroup")?).unwrap_or_default();
+        let common = lineage.iter().rev().find(|path| {
+            let rest = own.strip_prefix(&path.to_string());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        let gate = common.map_or(self.mount.clone(), directory).join(PROCS);
+        if may_write(&place) && may_write(&gate) {
+            Ok(Access::Required)
+        } else {
+            Ok(Access::Denied)
+        }
     }
 
     /// Whether the v2 tree offers a controller.
@@ -126,6 +169,11 @@ impl Layout {
             Self::Hybrid => HYBRID,
         })
     }
+}
+
+/// By the effective ids. A file that cannot be asked about cannot be written either.
+fn may_write(path: &Path) -> bool {
+    faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
 }
 
 fn probe_layout() -> Result<Layout> {
@@ -184,6 +232,7 @@ pub fn fake(controllers: &[&str]) -> CgroupHost {
         v1: Vec::new(),
         own: Some("/".to_owned()),
         device_filter: DeviceFilter::Enforced,
+        access: Access::Required,
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::devices::{self, DeviceProgram};
 use super::knobs::{self, UsageLimit, Write};
-use super::layout::{CgroupHost, DeviceFilter};
+use super::layout::{Access, CgroupHost, DeviceFilter};
 use crate::config::Resources;
 use crate::error::{Failure, Field, Result};
 
@@ -46,8 +46,42 @@ pub struct CgroupPlan {
     pub devices: Option<DeviceProgram>,
 }
 
-/// Plans a container's cgroup (config-linux.md, Control groups).
+/// Plans a container's cgroup (config-linux.md, Control groups); none where there is none to make and
+/// nothing that depends on one.
 pub fn plan(
+    cgroups_path: Option<&str>,
+    id: &str,
+    resources: &Resources,
+    host: &CgroupHost,
+) -> Result<Option<CgroupPlan>> {
+    match host.access {
+        Access::Required => with_cgroup(cgroups_path, id, resources, host).map(Some),
+        // Whoever names a cgroup gets it, or the kernel's own words.
+        Access::Denied if cgroups_path.is_some_and(|path| !path.is_empty()) => {
+            with_cgroup(cgroups_path, id, resources, host).map(Some)
+        }
+        Access::Denied | Access::Unwanted => without_cgroup(resources, host).map(|()| None),
+    }
+}
+
+/// A limit without a cgroup would be silently none.
+fn without_cgroup(resources: &Resources, host: &CgroupHost) -> Result<()> {
+    let writes = knobs::writes(resources)?;
+    let Some(write) = writes.iter().find(|write| !write.is_unlimited()) else {
+        return Ok(());
+    };
+    let act = "cannot be set for a container without a cgroup of its own";
+    let failure = Failure::config(write.field.clone(), act);
+    Err(match host.access {
+        Access::Unwanted => failure.hint("--cgroup-manager disabled asks for none"),
+        // The sentence that callers of runc look for.
+        _ => failure
+            .because("rootless needs no limits + no cgrouppath when no permission is granted for cgroups")
+            .hint("systemd delegates a part of the tree to a user: systemd-run --user --scope -p Delegate=yes"),
+    })
+}
+
+fn with_cgroup(
     cgroups_path: Option<&str>,
     id: &str,
     resources: &Resources,
@@ -306,7 +340,38 @@ mod tests {
     }
 
     fn planned(json: &str, host: &CgroupHost) -> Result<CgroupPlan> {
-        plan(None, "box", &serde_json::from_str(json).unwrap(), host)
+        let plan = plan(None, "box", &serde_json::from_str(json).unwrap(), host)?;
+        Ok(plan.expect("access is required"))
+    }
+
+    #[test]
+    fn without_permission_there_is_no_cgroup_unless_something_depends_on_it() {
+        let denied = CgroupHost {
+            access: Access::Denied,
+            ..fake(&["pids"])
+        };
+        let unwanted = CgroupHost {
+            access: Access::Unwanted,
+            ..denied.clone()
+        };
+        let planned = |path, json, host| {
+            let resources: Resources = serde_json::from_str(json).unwrap();
+            plan(path, "box", &resources, host)
+        };
+        for host in [&denied, &unwanted] {
+            for none in ["{}", r#"{"pids":{"limit":-1}}"#] {
+                assert_eq!(planned(None, none, host).unwrap(), None);
+            }
+            let text = planned(None, r#"{"pids":{"limit":5}}"#, host)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                text.starts_with("linux.resources.pids.limit: cannot be set"),
+                "{text}"
+            );
+        }
+        assert!(planned(Some("/a"), "{}", &denied).unwrap().is_some());
+        assert_eq!(planned(Some("/a"), "{}", &unwanted).unwrap(), None);
     }
 
     #[test]

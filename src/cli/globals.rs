@@ -122,21 +122,18 @@ impl Globals {
     /// `--cgroup-manager`, else `--systemd-cgroup`. Asked only by commands that make a cgroup: engines
     /// say it to all of them.
     ///
-    /// Another cgroup than the one asked for would be outside of what systemd, or the caller, counts
-    /// and limits; so what is not there yet is refused.
+    /// Another cgroup than systemd's would be outside of what systemd counts and limits; so what is not
+    /// there yet is refused.
     pub fn cgroup_driver(&self) -> Result<CgroupDriver> {
         let (flag, driver) = match (self.cgroup_manager, self.systemd_cgroup) {
             (Some(driver), _) => ("--cgroup-manager", driver),
             (None, true) => ("--systemd-cgroup", CgroupDriver::Systemd),
             (None, false) => return Ok(CgroupDriver::Cgroupfs),
         };
-        let missing = match driver {
-            CgroupDriver::Cgroupfs => return Ok(driver),
-            CgroupDriver::Systemd => "cgroups made by systemd are not supported yet",
-            CgroupDriver::Disabled => {
-                "a container without a cgroup of its own is not supported yet"
-            }
-        };
+        if driver != CgroupDriver::Systemd {
+            return Ok(driver);
+        }
+        let missing = "cgroups made by systemd are not supported yet";
         Err(Failure::new(Code::Usage, missing).at(Field::new(flag)))
     }
 
@@ -154,26 +151,23 @@ impl Globals {
         }
     }
 
-    /// `--data`, or where a program's lasting data belongs: hier(7), the XDG base directories.
-    pub fn data(&self) -> Result<PathBuf> {
+    /// `--data`, or where a program's lasting data belongs: hier(7), the XDG base directories. None for
+    /// a user of whom neither $XDG_DATA_HOME nor $HOME is known: only named volumes need it.
+    pub fn data(&self) -> Result<Option<PathBuf>> {
         if let Some(directory) = &self.data {
-            return super::absolute(directory);
+            return super::absolute(directory).map(Some);
         }
         if nix::unistd::geteuid().is_root() {
-            return Ok(PathBuf::from("/var/lib/corten"));
+            return Ok(Some(PathBuf::from("/var/lib/corten")));
         }
         let variable = |name| {
             std::env::var_os(name)
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from)
         };
-        variable("XDG_DATA_HOME")
+        Ok(variable("XDG_DATA_HOME")
             .or_else(|| Some(variable("HOME")?.join(".local/share")))
-            .map(|directory| directory.join("corten"))
-            .ok_or_else(|| {
-                Failure::new(Code::Usage, "--data: no directory")
-                    .because("neither $XDG_DATA_HOME nor $HOME is set")
-            })
+            .map(|directory| directory.join("corten")))
     }
 }
 

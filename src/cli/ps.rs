@@ -5,9 +5,8 @@ use std::process::{Command, Stdio};
 use clap::{Args, ValueEnum};
 
 use super::{Call, FlagsEnd, Subcommand, Words, print};
-use crate::cgroups::walk;
 use crate::error::{Act, Code, Failure, Result};
-use crate::state::{Container, Id};
+use crate::state::{Container, Id, members};
 
 /// Flags and words.
 #[derive(Debug, Args)]
@@ -41,15 +40,7 @@ impl Subcommand for Ps {
     fn run(mut self, call: &Call) -> Result<u8> {
         let options = self.words.split_off(1);
         let container = Container::open(&call.root()?, &Id::parse(&self.words[0])?)?;
-        let pids = match container.cgroup()? {
-            Some(cgroup) => walk::processes(cgroup.directory())?,
-            // Without a cgroup of its own, there is only one process that is surely the container's.
-            None => container
-                .process()?
-                .map(|process| process.pid)
-                .into_iter()
-                .collect(),
-        };
+        let pids = members::of(&container)?;
         match self.format {
             PsFormat::Json => print(&format!("{}\n", serde_json::json!(pids)))?,
             PsFormat::Table => print(&table(&listing(options)?, &pids)?)?,

@@ -45,7 +45,8 @@ pub(super) struct Shell {
     /// Run as this user
     #[arg(short, long, value_name = "UID[:GID]")]
     user: Option<String>,
-    /// User namespace: the host's, or one whose root is nobody on the host
+    /// User namespace: the host's (for a plain user: one whose root is the caller), or one whose root is
+    /// nobody on the host
     #[arg(long, value_name = "KIND", value_enum, default_value = "host")]
     userns: UserNamespace,
     /// Hostname

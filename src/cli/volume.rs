@@ -23,7 +23,7 @@ impl Subcommand for Volume {
     const WORDS: Words = Words::Between(1, 2);
 
     fn run(self, call: &Call) -> Result<u8> {
-        let data = call.globals.data()?;
+        let data = call.globals.data()?.ok_or_else(volumes::no_directory)?;
         match (self.action.as_str(), self.name.as_deref()) {
             ("create", Some(name)) => {
                 volumes::create(&data, name)?;

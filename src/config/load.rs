@@ -64,6 +64,13 @@ impl Loaded {
     }
 }
 
+/// The text of a configuration that was not read, or is not any more what was read.
+pub fn to_text(spec: &Spec) -> Result<Vec<u8>> {
+    serde_json::to_vec(spec).map_err(|error| {
+        Failure::new(Code::System, "cannot write the configuration").because(error.to_string())
+    })
+}
+
 /// Parses a configuration. The failure names the property, its line and its column.
 pub fn parse(text: &[u8]) -> Result<Spec> {
     serde_json::from_slice(text).map_err(|error| explain(text, &error))

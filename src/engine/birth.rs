@@ -1,11 +1,14 @@
 //! From a request to a container: read, check, probe, plan, prove, execute; on a failure, undo.
 
 use std::ffi::OsStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{AtEnd, CreateRequest, RunRequest};
+use super::{AtEnd, CreateRequest, RunRequest, rootless};
+use crate::cgroups::CgroupPath;
+use crate::cgroups::layout::Access;
+use crate::cli::globals::{CgroupDriver as Driver, Rootless};
 use crate::config::{self, Loaded, Mount, NamespaceType, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::clone::Process;
@@ -24,6 +27,7 @@ use crate::state::{
     Thoroughness, Undo, destroy, identity, time,
 };
 use crate::supervise::{Signals, Supervised, supervise};
+use crate::sys::Errno;
 use crate::{cgroups, rootfs, volumes};
 
 /// Everything decided, nothing done.
@@ -34,7 +38,7 @@ pub struct Decision {
     loaded: Loaded,
     host: Host,
     request: Request,
-    cgroup: String,
+    cgroup: Option<CgroupPath>,
 }
 
 /// A container that was made.
@@ -44,7 +48,7 @@ pub struct Made {
     pub created: Created,
     root: Root,
     id: Id,
-    cgroup: cgroups::CgroupPath,
+    cgroup: Option<CgroupPath>,
     cgroup_mount: PathBuf,
 }
 
@@ -55,7 +59,11 @@ pub fn decide(create: &CreateRequest, start: Start, stay: Stay) -> Result<Decisi
         None => config::load(&create.bundle)?,
     };
     add_volumes(&mut loaded.spec, &create.volumes)?;
-    let loaded = loaded.checked().map_err(together)?;
+    let mut loaded = loaded.checked().map_err(together)?;
+    if rootless::complete(&mut loaded.spec)? {
+        // What is kept must tell `exec` of the namespace.
+        loaded.text = config::to_text(&loaded.spec)?;
+    }
     decide_loaded(create, loaded, start, stay)
 }
 
@@ -67,22 +75,44 @@ pub fn decide_loaded(
     stay: Stay,
 ) -> Result<Decision> {
     let spec = &loaded.spec;
-    let host = Host::probe(spec)?;
+    let mut host = Host::probe(spec)?;
+    host.cgroup.access = cgroup_access(create, spec, &host)?;
     let request = request(create, spec, start, stay)?;
     require_root(spec, &request)?;
-    let linux = spec.linux.as_ref();
-    let cgroups_path = linux.and_then(|linux| linux.cgroups_path.as_deref());
-    let cgroup =
-        cgroups::plan::resolve_path(cgroups_path, &request.id, host.cgroup.own.as_deref())?;
     let plan = compile::container(spec, &request, &host)?;
     check::check(&plan)?;
+    let cgroup = plan.runtime.iter().find_map(|step| match &step.op {
+        RuntimeOp::CreateCgroup { path, .. } => Some(path.clone()),
+        _ => None,
+    });
     Ok(Decision {
         plan,
-        cgroup: cgroup.as_str().to_owned(),
+        cgroup,
         loaded,
         host,
         request,
     })
+}
+
+/// Whether there has to be a cgroup. Only a user who may have none of their own is asked for it: root has
+/// the right to all.
+fn cgroup_access(create: &CreateRequest, spec: &Spec, host: &Host) -> Result<Access> {
+    let ignores_denial = match create.rootless {
+        Rootless::Yes => true,
+        Rootless::No => false,
+        Rootless::Auto => !host.privileged,
+    };
+    match create.cgroup_driver {
+        Driver::Disabled => Ok(Access::Unwanted),
+        Driver::Cgroupfs | Driver::Systemd if !ignores_denial => Ok(Access::Required),
+        Driver::Cgroupfs | Driver::Systemd => {
+            let linux = spec.linux.as_ref();
+            let wanted = linux.and_then(|linux| linux.cgroups_path.as_deref());
+            let own = host.cgroup.own.as_deref();
+            let path = cgroups::plan::resolve_path(wanted, create.id.as_str(), own)?;
+            host.cgroup.probe_access(&path)
+        }
+    }
 }
 
 /// All that is wrong, in one failure: the first one's field, and the others in its words.
@@ -293,7 +323,7 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
     for warning in loaded.warnings.iter().chain(&plan.warnings) {
         create.log.warn(warning);
     }
-    let mut record = record(&plan, &loaded.spec, &request, &cgroup)?;
+    let mut record = record(&plan, &loaded.spec, &request, cgroup.as_ref())?;
     let made_above = cgroups_above(&plan, &host.cgroup.mount)?;
     record.undo.extend(made_above.iter().cloned());
     let (mut container, lock) = Container::reserve(&create.root, &create.id)?;
@@ -305,7 +335,8 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
     let setting = Setting {
         record,
         config: &loaded.text,
-        data: &request.data,
+        // Without a place for volumes there is no volume in the plan.
+        data: request.data.as_deref().unwrap_or(Path::new("/")),
         state_directory: &request.state,
         cgroup_mount: &host.cgroup.mount,
         signals,
@@ -338,12 +369,17 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
         created,
         root: create.root.clone(),
         id: create.id.clone(),
-        cgroup: cgroups::plan::resolve_path(Some(&format!("/{cgroup}")), &request.id, None)?,
+        cgroup,
         cgroup_mount: host.cgroup.mount,
     })
 }
 
-fn record(plan: &Plan, spec: &Spec, request: &Request, cgroup: &str) -> Result<Record> {
+fn record(
+    plan: &Plan,
+    spec: &Spec,
+    request: &Request,
+    cgroup: Option<&CgroupPath>,
+) -> Result<Record> {
     let linux = spec.linux.as_ref();
     let namespaces = linux
         .map(|linux| linux.namespaces.as_slice())
@@ -368,8 +404,8 @@ fn record(plan: &Plan, spec: &Spec, request: &Request, cgroup: &str) -> Result<R
         boot_id: identity::boot_id()?.to_owned(),
         pid: 0,
         start_time: 0,
-        cgroup: Some(CgroupRecord {
-            path: PathBuf::from(format!("/{cgroup}")),
+        cgroup: cgroup.map(|path| CgroupRecord {
+            path: PathBuf::from(path.to_string()),
             id: None,
             driver: CgroupDriver::Cgroupfs,
             unit: None,
@@ -420,7 +456,7 @@ fn undo_of(op: &RuntimeOp, request: &Request) -> Option<Undo> {
     use RuntimeOp as Op;
     match op {
         Op::CreateVolume { name } => Some(Undo::RemoveFile {
-            path: volumes::mark(&request.data, name, &request.state),
+            path: volumes::mark(request.data.as_deref()?, name, &request.state),
         }),
         Op::CreateDirectory { path } => {
             let path = Path::new(OsStr::from_bytes(path.as_bytes()));
@@ -465,6 +501,7 @@ fn undo_of(op: &RuntimeOp, request: &Request) -> Option<Undo> {
         | Op::WriteHookState
         | Op::PassListener(_)
         | Op::ReceiveTerminal
+        | Op::OpenNamespaces { .. }
         | Op::VerifyNamespaces { .. }
         | Op::SendPidfd { .. }
         | Op::PassReadiness
@@ -507,8 +544,11 @@ impl Made {
             tell_when_ready(notify, &created.process, &request.create)?;
         }
         let kill_all = || {
+            let Some(cgroup) = &cgroup else {
+                return kill(created.process.pidfd.as_fd());
+            };
             let mount = cgroups::run::open_mount(&cgroup_mount)?;
-            match cgroups::run::open(mount.as_fd(), &cgroup)? {
+            match cgroups::run::open(mount.as_fd(), cgroup)? {
                 Some(directory) => cgroups::remove::kill(directory.as_fd()),
                 None => Ok(()),
             }
@@ -529,5 +569,17 @@ impl Made {
             }
         }
         status
+    }
+}
+
+/// Of a container without a cgroup only the first process is known; with a pid namespace of its own, that is
+/// enough.
+fn kill(pidfd: BorrowedFd<'_>) -> Result<()> {
+    match crate::sys::process::pidfd_send_signal(pidfd.as_raw_fd(), libc::SIGKILL) {
+        Ok(()) | Err(Errno(libc::ESRCH)) => Ok(()),
+        Err(errno) => Err(Failure::system(
+            "cannot kill the container's process",
+            errno,
+        )),
     }
 }

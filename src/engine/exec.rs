@@ -29,7 +29,8 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         Attachment::Foreground => Stay::Foreground,
         Attachment::Detached => Stay::Detach,
     };
-    let plan_request = plan_request(request, &spec, &process, stay)?;
+    let target = target(&container, request)?;
+    let plan_request = plan_request(request, &target, &spec, &process, stay)?;
     let plan = exec::process(&spec, &process, &plan_request, &host)?;
     check::check(&plan)?;
     for warning in &plan.warnings {
@@ -38,7 +39,6 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
     if stay == Stay::Foreground {
         supervise::adopt_orphans()?;
     }
-    let target = target(&container, request)?;
     let setting = Setting {
         record: Record::default(),
         config: &[],
@@ -87,11 +87,14 @@ fn require_living(container: &Container, when_paused: WhenPaused) -> Result<()> 
 
 fn target(container: &Container, request: &ExecRequest) -> Result<Target> {
     let record = container.record();
-    let path = record
-        .cgroup
-        .as_ref()
-        .map(|cgroup| cgroup.path.to_string_lossy().into_owned());
-    let cgroup = cgroups::plan::resolve_path(path.as_deref(), request.id.as_str(), Some("/"))?;
+    let cgroup = match &record.cgroup {
+        None => None,
+        Some(cgroup) => {
+            let path = cgroup.path.to_string_lossy();
+            let id = request.id.as_str();
+            Some(cgroups::plan::resolve_path(Some(&path), id, Some("/"))?)
+        }
+    };
     Ok(Target {
         pid: record.pid,
         cgroup,
@@ -100,6 +103,7 @@ fn target(container: &Container, request: &ExecRequest) -> Result<Target> {
 
 fn plan_request(
     request: &ExecRequest,
+    target: &Target,
     spec: &Spec,
     process: &Process,
     stay: Stay,
@@ -119,7 +123,10 @@ fn plan_request(
         pidfd_socket: request.pidfd_socket.clone(),
         kept_descriptors: inherited.count,
         variables: inherited.variables,
-        cgroup: cgroup(request)?,
+        cgroup: match &target.cgroup {
+            Some(_) => Some(cgroup(request)?),
+            None => no_cgroup(request)?,
+        },
     })
 }
 
@@ -139,6 +146,15 @@ fn cgroup(request: &ExecRequest) -> Result<String> {
         return Err(Failure::new(Code::Usage, text).at(Field::new("--cgroup")));
     }
     Ok(first)
+}
+
+/// The process of a container without a cgroup stays in ours.
+fn no_cgroup(request: &ExecRequest) -> Result<Option<String>> {
+    if request.cgroups.is_empty() {
+        return Ok(None);
+    }
+    let text = "the container has no cgroup of its own";
+    Err(Failure::new(Code::State, text).at(Field::new("--cgroup")))
 }
 
 fn process(request: &ExecRequest, spec: &Spec) -> Result<Process> {

@@ -8,6 +8,7 @@
 
 mod birth;
 mod exec;
+mod rootless;
 mod shell;
 
 pub use birth::{LAYERS_ANNOTATION, OVERLAY_ANNOTATION};
@@ -36,8 +37,8 @@ pub struct CreateRequest {
     pub config: Option<PathBuf>,
     /// Where the state goes.
     pub root: Root,
-    /// Where named volumes live.
-    pub data: PathBuf,
+    /// Where named volumes live, if there is a place for them.
+    pub data: Option<PathBuf>,
     /// Gets the terminal's master.
     pub console_socket: Option<PathBuf>,
     /// Gets a pidfd of Init.
@@ -244,8 +245,8 @@ pub enum UserNamespace {
 pub struct ShellRequest {
     /// Where the state goes.
     pub root: Root,
-    /// Where named volumes live.
-    pub data: PathBuf,
+    /// Where named volumes live, if there is a place for them.
+    pub data: Option<PathBuf>,
     /// The root filesystem, absolute.
     pub rootfs: PathBuf,
     /// As in [`CreateRequest::layers`].

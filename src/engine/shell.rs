@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use super::{
     AtEnd, Attachment, CreateRequest, Keyring, Network, RootChange, RunRequest, ShellRequest,
-    Subreaper, UserNamespace, birth,
+    Subreaper, UserNamespace, birth, rootless,
 };
 use crate::config::{
-    Capabilities, Cpu, DeviceRule, IdMapping, Linux, Loaded, Memory, Mount, Namespace,
+    self, Capabilities, Cpu, DeviceRule, IdMapping, Linux, Loaded, Memory, Mount, Namespace,
     NamespaceType, Pids, Process, Resources, Root, Spec, User,
 };
 use crate::error::{Code, Failure, Field, Result};
@@ -120,10 +120,8 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
     let create = create_request(request)?;
     let mut spec = spec(request)?;
     birth::add_volumes(&mut spec, &request.volumes)?;
-    let text = serde_json::to_vec(&spec).map_err(|error| {
-        Failure::new(Code::System, "cannot write the configuration").because(error.to_string())
-    })?;
-    let loaded = Loaded::from_text(text)?
+    rootless::complete(&mut spec)?;
+    let loaded = Loaded::from_text(config::to_text(&spec)?)?
         .checked()
         .map_err(birth::together)?;
     let decision = birth::decide_loaded(&create, loaded, Start::Now, stay)?;
@@ -266,16 +264,14 @@ fn linux(request: &ShellRequest) -> Result<Linux> {
     if request.network == Network::None {
         kinds.push(NamespaceType::Network);
     }
-    let mut maps = Vec::new();
-    if request.user_namespace == UserNamespace::Remap {
-        kinds.push(NamespaceType::User);
-        let (host_id, size) = REMAPPED;
-        maps.push(IdMapping {
-            container_id: 0,
-            host_id,
-            size,
-        });
-    }
+    let is_root = nix::unistd::geteuid().is_root();
+    let (uid_mappings, gid_mappings) = match request.user_namespace {
+        UserNamespace::Host => (Vec::new(), Vec::new()),
+        UserNamespace::Remap => {
+            kinds.push(NamespaceType::User);
+            remapped()?
+        }
+    };
     let profile = serde_json::from_str(PROFILE).map_err(|error| {
         Failure::new(Code::System, "cannot read the default system call profile")
             .because(error.to_string())
@@ -285,14 +281,34 @@ fn linux(request: &ShellRequest) -> Result<Linux> {
             .into_iter()
             .map(|kind| Namespace { kind, path: None })
             .collect(),
-        uid_mappings: maps.clone(),
-        gid_mappings: maps,
-        cgroups_path: Some(format!("/corten/shell-{}", std::process::id())),
+        uid_mappings,
+        gid_mappings,
+        // Beside its own is the only place where a plain user may be allowed to make a cgroup.
+        cgroups_path: is_root.then(|| format!("/corten/shell-{}", std::process::id())),
         resources: resources(request),
         seccomp: Some(profile),
         masked_paths: strings(&MASKED),
         readonly_paths: strings(&READONLY),
         ..Linux::default()
+    })
+}
+
+/// Ids that are nobody's on the host: for root any will do, a plain user needs a grant.
+fn remapped() -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
+    let uid = nix::unistd::geteuid();
+    if uid.is_root() {
+        let (host_id, size) = REMAPPED;
+        let map = vec![IdMapping {
+            container_id: 0,
+            host_id,
+            size,
+        }];
+        return Ok((map.clone(), map));
+    }
+    rootless::Grants::of(uid.as_raw()).alone().ok_or_else(|| {
+        Failure::new(Code::Usage, "no ids are granted to this user")
+            .at(Field::new("--userns"))
+            .hint("/etc/subuid and /etc/subgid grant ids; without --userns you are root in there yourself")
     })
 }
 

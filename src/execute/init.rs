@@ -214,6 +214,23 @@ impl Init<'_> {
                 Ok(())
             }
             InitOp::JoinContainer { namespaces } => self.join_container(*namespaces),
+            InitOp::OpenNamespaces { list } => {
+                let directory = namespaces::run::open_own_list()?;
+                self.fill(*list, directory);
+                Ok(())
+            }
+            InitOp::CompareNamespaces {
+                own,
+                container,
+                namespaces,
+            } => {
+                let (mine, theirs) = (self.slot(*own), self.slot(*container));
+                namespaces::run::compare_own(mine, theirs, *namespaces)
+                    .inspect_err(|_| self.report.explain(b"init is in another one"))?;
+                self.empty(*own);
+                self.empty(*container);
+                Ok(())
+            }
             InitOp::Unshare { namespaces } => namespace::unshare(*namespaces),
             InitOp::ContinueInChild { namespaces } => self.continue_in_child(*namespaces),
             InitOp::BecomeRootOfUserNamespace => {
@@ -250,9 +267,7 @@ impl Init<'_> {
             InitOp::MakeParentPrivate { path } => run::make_parent_private(path),
             InitOp::BindRoot { path } => run::bind_root(self, path),
             InitOp::OpenRoot => run::open_root(self),
-            InitOp::MountOverlayRoot { overlay, target } => {
-                overlay::mount_overlay_root(self, overlay, target)
-            }
+            InitOp::MountOverlayRoot { overlay } => overlay::mount_overlay_root(self, overlay),
             InitOp::MountFilesystem {
                 filesystem,
                 destination,

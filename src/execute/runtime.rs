@@ -13,7 +13,7 @@ use super::message;
 use super::report::Report;
 use crate::cgroups;
 use crate::error::{Act, Code, Failure, Result};
-use crate::plan::op::{InitOp, RuntimeOp, Slot, Stage, text};
+use crate::plan::op::{Birthplace, InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
 use crate::process::terminal;
@@ -44,8 +44,8 @@ pub struct Created {
 pub struct Target {
     /// The container's first process, in the runtime's pid namespace.
     pub pid: i32,
-    /// The container's cgroup, below the mount of cgroup v2.
-    pub cgroup: cgroups::plan::CgroupPath,
+    /// The container's cgroup, below the mount of cgroup v2, if it has one of its own.
+    pub cgroup: Option<cgroups::plan::CgroupPath>,
 }
 
 /// The parent's side of a plan under way.
@@ -245,6 +245,12 @@ impl<'a> Runtime<'a> {
                 self.fill(*namespace, descriptor::owned(file));
                 Ok(())
             }
+            RuntimeOp::OpenNamespaces { list } => {
+                let target = self.target()?;
+                let directory = namespaces::run::open_list(target.pid)?;
+                self.fill(*list, directory);
+                Ok(())
+            }
             RuntimeOp::EnterPidNamespace { namespace } => {
                 namespace::setns(self.raw(*namespace), libc::CLONE_NEWPID).act(act)
             }
@@ -270,12 +276,12 @@ impl<'a> Runtime<'a> {
                 namespace,
             } => crate::sys::mount::mount_idmap(self.raw(*mount), *reach, self.raw(*namespace))
                 .act(act),
-            RuntimeOp::OpenContainer { cgroup } => self.open_container(cgroup),
+            RuntimeOp::OpenContainer { cgroup } => self.open_container(cgroup.as_deref()),
             RuntimeOp::SetAffinity { mask, .. } => process::sched_setaffinity(mask).act(act),
             RuntimeOp::StartInit {
                 namespaces,
-                into_cgroup,
-            } => self.start_init(*namespaces, *into_cgroup),
+                birthplace,
+            } => self.start_init(*namespaces, *birthplace),
             RuntimeOp::AdoptInit => self.adopt_init(),
             op => self.init_step(op),
         }
@@ -386,8 +392,8 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    fn start_init(&mut self, namespaces: i32, into_cgroup: bool) -> Result<()> {
-        let cgroup = into_cgroup.then(|| self.raw(Slot::CGROUP));
+    fn start_init(&mut self, namespaces: i32, birthplace: Birthplace) -> Result<()> {
+        let cgroup = (birthplace == Birthplace::Cgroup).then(|| self.raw(Slot::CGROUP));
         let request = Clone3 {
             flags: u64::from(namespaces.cast_unsigned()),
             cgroup,
@@ -397,7 +403,7 @@ impl<'a> Runtime<'a> {
                 "cannot {}",
                 RuntimeOp::StartInit {
                     namespaces,
-                    into_cgroup
+                    birthplace
                 }
             )
         };

@@ -3,7 +3,7 @@
 use crate::config::{IdMapping, Linux, Namespace, NamespaceType, Spec, TimeOffset};
 use crate::error::{Failure, Field, Result};
 use crate::host::Host;
-use crate::plan::op::{Gate, IdMaps, IdRange, InitOp, MapWriter, RuntimeOp, Slot};
+use crate::plan::op::{Birthplace, Gate, IdMaps, IdRange, InitOp, MapWriter, RuntimeOp, Slot};
 use crate::plan::{Planner, c_string};
 
 /// Where each of the eight comes from.
@@ -98,11 +98,11 @@ pub fn open(planner: &mut Planner, linux: &Linux, namespaces: &mut Namespaces) -
 }
 
 /// Runtime: the clone, and what surrounds it.
-pub fn clone(planner: &mut Planner, namespaces: &Namespaces) {
+pub fn clone(planner: &mut Planner, namespaces: &Namespaces, birthplace: Birthplace, host: &Host) {
     let pid = namespaces
         .joins
         .iter()
-        .find(|(kind, ..)| *kind == NamespaceType::Pid);
+        .find(|(kind, ..)| *kind == NamespaceType::Pid && host.privileged);
     if let Some((_, index, slot)) = pid {
         planner.prepare(
             RuntimeOp::EnterPidNamespace { namespace: *slot },
@@ -112,7 +112,7 @@ pub fn clone(planner: &mut Planner, namespaces: &Namespaces) {
     planner.prepare(
         RuntimeOp::StartInit {
             namespaces: namespaces.cloned(),
-            into_cgroup: true,
+            birthplace,
         },
         Field::new("linux.namespaces"),
     );
@@ -129,7 +129,7 @@ pub fn enter(
     namespaces: &Namespaces,
     host: &Host,
 ) -> Result<()> {
-    join(planner, linux, namespaces);
+    join(planner, linux, namespaces, host);
     // Before the change of ids, which gives the files of /proc/self to root of the host.
     if namespaces.is_new(NamespaceType::Time) {
         enter_time(planner, linux)?;
@@ -155,13 +155,14 @@ pub fn enter(
     name(planner, spec)
 }
 
-fn join(planner: &mut Planner, linux: &Linux, namespaces: &Namespaces) {
+fn join(planner: &mut Planner, linux: &Linux, namespaces: &Namespaces, host: &Host) {
     if namespaces.joined != 0 {
         planner.init(InitOp::HideFromTracers, Field::new("linux.namespaces"));
     }
     for (kind, index, slot) in &namespaces.joins {
-        // The runtime has entered the pid namespace for its child: init is in it already.
-        if *kind == NamespaceType::Pid {
+        // The runtime has entered the pid namespace for its child: init is in it already. Without
+        // privileges only init may, once it is in the user namespace.
+        if *kind == NamespaceType::Pid && host.privileged {
             continue;
         }
         let path = linux
@@ -179,25 +180,48 @@ fn join(planner: &mut Planner, linux: &Linux, namespaces: &Namespaces) {
             field(*index),
         );
     }
-    if namespaces.cloned_later() != 0 {
-        planner.init(
-            InitOp::ContinueInChild {
-                namespaces: namespaces.cloned_later(),
-            },
-            Field::new("linux.namespaces"),
-        );
-        planner.runtime(RuntimeOp::AdoptInit, Field::new("linux.namespaces"));
-        planner.init(InitOp::DieWithRuntime, Field::default());
+    if namespaces.cloned_later() != 0
+        || !host.privileged && namespaces.is_joined(NamespaceType::Pid)
+    {
+        continue_in_child(planner, namespaces.cloned_later());
     }
+}
+
+/// Init goes on in a child, which the runtime takes over.
+pub fn continue_in_child(planner: &mut Planner, namespaces: i32) {
+    let field = || Field::new("linux.namespaces");
+    planner.init(InitOp::ContinueInChild { namespaces }, field());
+    planner.runtime(RuntimeOp::AdoptInit, field());
+    planner.init(InitOp::DieWithRuntime, Field::default());
+    // The session is its parent's, and a terminal wants the leader.
+    planner.init(InitOp::LeadSession, Field::default());
+}
+
+/// Who writes the maps of a new user namespace.
+fn map_writer(maps: &IdMaps, host: &Host) -> MapWriter {
+    if host.maps_ids || maps.is_own_id_only(host) {
+        MapWriter::Runtime
+    } else {
+        MapWriter::Programs
+    }
+}
+
+/// Whether setgroups(2) is allowed in the user namespace of a container with this configuration. The
+/// kernel forbids it where the map was written without a privilege (CVE-2014-8989).
+pub fn may_set_groups(linux: &Linux, host: &Host) -> bool {
+    if host.maps_ids {
+        return host.sets_groups;
+    }
+    let groups = id_maps(&[], &linux.gid_mappings).groups;
+    // newgidmap(1) forbids it itself for a map that nobody granted.
+    host.sets_groups
+        && Namespaces::of(linux).is_new(NamespaceType::User)
+        && !is_only(&groups, host.egid)
 }
 
 fn map_ids(planner: &mut Planner, linux: &Linux, host: &Host) {
     let maps = id_maps(&linux.uid_mappings, &linux.gid_mappings);
-    let writer = if host.privileged || maps.is_own_id_only(host) {
-        MapWriter::Runtime
-    } else {
-        MapWriter::Programs
-    };
+    let writer = map_writer(&maps, host);
     planner.runtime(
         RuntimeOp::WriteIdMaps { maps, writer },
         Field::new("linux.uidMappings"),
@@ -232,9 +256,12 @@ pub fn id_maps(users: &[IdMapping], groups: &[IdMapping]) -> IdMaps {
 impl IdMaps {
     /// Whether an unprivileged process may write them: one id, its own.
     fn is_own_id_only(&self, host: &Host) -> bool {
-        let only = |ranges: &[IdRange], own: u32| matches!(ranges, [IdRange { outside, size: 1, .. }] if *outside == own);
-        only(&self.users, host.euid) && only(&self.groups, host.egid)
+        is_only(&self.users, host.euid) && is_only(&self.groups, host.egid)
     }
+}
+
+fn is_only(ranges: &[IdRange], own: u32) -> bool {
+    matches!(ranges, [IdRange { outside, size: 1, .. }] if *outside == own)
 }
 
 fn enter_time(planner: &mut Planner, linux: &Linux) -> Result<()> {

@@ -1,11 +1,13 @@
 //! Namespaces, done.
 
+use std::ffi::{CStr, CString};
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::linux::fs::MetadataExt;
 
 use crate::error::{Act, Code, Failure};
 use crate::plan::op::NAMESPACE_FLAGS;
 use crate::sys::fs::{self, AT_FDCWD};
-use crate::sys::{Result, namespace};
+use crate::sys::{Errno, Result, descriptor, namespace};
 
 /// Init: unshare(CLONE_NEWTIME) made a namespace for children; init enters it itself, which
 /// setns(2) allows a process with one thread (time_namespaces(7)).
@@ -29,20 +31,22 @@ pub fn leave_pid_namespace() -> Result<()> {
     left
 }
 
+/// CLONE_NEW* and the file in `/proc/PID/ns`.
+const FILES: [(i32, &CStr); 8] = [
+    (libc::CLONE_NEWUSER, c"user"),
+    (libc::CLONE_NEWPID, c"pid"),
+    (libc::CLONE_NEWNET, c"net"),
+    (libc::CLONE_NEWNS, c"mnt"),
+    (libc::CLONE_NEWIPC, c"ipc"),
+    (libc::CLONE_NEWUTS, c"uts"),
+    (libc::CLONE_NEWCGROUP, c"cgroup"),
+    (libc::CLONE_NEWTIME, c"time"),
+];
+
 /// Runtime: whether two processes are in the same namespaces of these kinds, by their inodes.
 pub fn compare(pid: i32, other: i32, namespaces: i32) -> crate::Result<()> {
-    const FILES: [(i32, &str); 8] = [
-        (libc::CLONE_NEWUSER, "user"),
-        (libc::CLONE_NEWPID, "pid"),
-        (libc::CLONE_NEWNET, "net"),
-        (libc::CLONE_NEWNS, "mnt"),
-        (libc::CLONE_NEWIPC, "ipc"),
-        (libc::CLONE_NEWUTS, "uts"),
-        (libc::CLONE_NEWCGROUP, "cgroup"),
-        (libc::CLONE_NEWTIME, "time"),
-    ];
-    let inode = |pid: i32, name: &str| {
-        let path = format!("/proc/{pid}/ns/{name}");
+    let inode = |pid: i32, name: &CStr| {
+        let path = format!("/proc/{pid}/ns/{}", name.to_string_lossy());
         std::fs::metadata(&path)
             .map(|data| data.st_ino())
             .act(|| format!("cannot look at {path}"))
@@ -52,9 +56,44 @@ pub fn compare(pid: i32, other: i32, namespaces: i32) -> crate::Result<()> {
             let word = NAMESPACE_FLAGS
                 .iter()
                 .find(|(known, _)| known == flag)
-                .map_or(*name, |(_, word)| *word);
+                .map_or("", |(_, word)| *word);
             let text = format!("the process is not in the container's {word} namespace");
             return Err(Failure::new(Code::System, text));
+        }
+    }
+    Ok(())
+}
+
+/// Runtime: `/proc/PID/ns`.
+pub fn open_list(pid: i32) -> crate::Result<OwnedFd> {
+    let path = CString::new(format!("/proc/{pid}/ns")).expect("a number has no NUL byte");
+    fs::openat(AT_FDCWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0)
+        .map(descriptor::owned)
+        .act(|| "cannot open the list of the container's namespaces")
+}
+
+/// Init: the same of itself, which stays readable for it wherever it goes.
+pub fn open_own_list() -> Result<RawFd> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    fs::openat(AT_FDCWD, c"/proc/self/ns", flags, 0)
+}
+
+/// Init: whether its namespaces of these kinds are the container's. setns(2) changes the pid namespace of
+/// children alone.
+pub fn compare_own(own: RawFd, container: RawFd, namespaces: i32) -> Result<()> {
+    let identity = |list: RawFd, name: &CStr| -> Result<(u64, u64)> {
+        let file = fs::openat(list, name, libc::O_RDONLY, 0)?;
+        let stat = fs::fstat(file);
+        fs::close(file);
+        stat.map(|stat| (stat.st_dev, stat.st_ino))
+    };
+    for (flag, name) in FILES.iter().filter(|(flag, _)| namespaces & flag != 0) {
+        let mine = match *flag {
+            libc::CLONE_NEWPID => c"pid_for_children",
+            _ => name,
+        };
+        if identity(own, mine)? != identity(container, name)? {
+            return Err(Errno(libc::EXDEV));
         }
     }
     Ok(())

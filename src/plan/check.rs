@@ -260,7 +260,7 @@ mod tests {
         planner.prepare(
             RuntimeOp::StartInit {
                 namespaces: 0,
-                into_cgroup: false,
+                birthplace: crate::plan::op::Birthplace::Here,
             },
             Field::default(),
         );

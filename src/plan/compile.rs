@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::request::{Console, Keyring, Request, Start};
 
-use super::op::{Gate, InitOp, RuntimeOp, Stage};
+use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Stage};
 use super::{Plan, Planner, c_string, memory};
 use crate::cgroups;
 use crate::config::{Linux, NamespaceType, Process, Spec};
@@ -38,31 +38,35 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     )?;
     // Of a container without a process there is no program to filter.
     let filter = filter(linux)?.filter(|_| spec.process.is_some());
-    let cgroup_path = format!("/{}", cgroup.path.as_str());
+    let cgroup_path = cgroup
+        .as_ref()
+        .map(|cgroup| format!("/{}", cgroup.path.as_str()));
     let room = Room {
         spec,
         linux,
         request,
         namespaces: &namespaces.clone(),
         host,
-        cgroup: Some(&cgroup_path),
+        cgroup: cgroup_path.as_deref(),
     };
     let circumstances = spec
         .process
         .as_ref()
-        .map(|process| circumstances(process, request, host, &namespaces, filter.is_some()));
+        .map(|process| circumstances(process, linux, request, host, &namespaces, filter.is_some()));
 
     record(&mut planner, spec, request);
     if let Some(process) = &spec.process {
         console(&mut planner, process, &request.console)?;
     }
-    planner.prepare(
-        RuntimeOp::CreateCgroup {
-            path: cgroup.path.clone(),
-            enable: cgroup.enable.clone(),
-        },
-        Field::new("linux.cgroupsPath"),
-    );
+    if let Some(cgroup) = &cgroup {
+        planner.prepare(
+            RuntimeOp::CreateCgroup {
+                path: cgroup.path.clone(),
+                enable: cgroup.enable.clone(),
+            },
+            Field::new("linux.cgroupsPath"),
+        );
+    }
     namespaces::open(&mut planner, linux, &mut namespaces)?;
 
     planner.init(InitOp::DieWithRuntime, Field::default());
@@ -90,8 +94,17 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
             "NOTIFY_SOCKET",
         )?;
     }
-    namespaces::clone(&mut planner, &namespaces);
-    on_the_host(&mut planner, &room, cgroup)?;
+    namespaces::clone(
+        &mut planner,
+        &namespaces,
+        Birthplace::of(cgroup.as_ref()),
+        host,
+    );
+    match cgroup {
+        Some(cgroup) => limit(&mut planner, &room, cgroup),
+        None => warn_of_devices(&mut planner, &room),
+    }
+    on_the_host(&mut planner, &room)?;
 
     hooks_before_pivot(&mut planner, spec, request, &namespaces)?;
     rootfs::enter(&mut planner, &room)?;
@@ -118,6 +131,7 @@ pub(super) fn filter(linux: &Linux) -> Result<Option<seccomp::Filter>> {
 
 fn circumstances<'a>(
     process: &'a Process,
+    linux: &Linux,
     request: &'a Request,
     host: &Host,
     namespaces: &Namespaces,
@@ -133,7 +147,7 @@ fn circumstances<'a>(
             host.grantable
         },
         in_user_namespace,
-        may_set_groups: host.privileged || !in_user_namespace,
+        may_set_groups: namespaces::may_set_groups(linux, host),
         has_filter,
         variables: &request.variables,
         kept_descriptors: request.kept_descriptors,
@@ -176,13 +190,8 @@ fn keyring(planner: &mut Planner, request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// What only the host may do to init, once it exists; meanwhile init mounts.
-fn on_the_host(
-    planner: &mut Planner,
-    room: &Room<'_>,
-    cgroup: cgroups::plan::CgroupPlan,
-) -> Result<()> {
-    let linux = room.linux;
+/// Runtime: what the container's cgroup holds it to, while init mounts.
+fn limit(planner: &mut Planner, room: &Room<'_>, cgroup: cgroups::plan::CgroupPlan) {
     for write in cgroup.writes {
         let field = write.field.clone();
         planner.runtime(RuntimeOp::WriteCgroup(write), field);
@@ -199,6 +208,19 @@ fn on_the_host(
             Field::new("linux.cgroupsPath"),
         );
     }
+}
+
+/// Without a cgroup there is no place for the device program. In a user namespace the kernel itself keeps
+/// devices from being made.
+fn warn_of_devices(planner: &mut Planner, room: &Room<'_>) {
+    if room.host.privileged && !room.linux.resources.devices.is_empty() {
+        planner.warn("linux.resources.devices: not enforced without a cgroup".to_owned());
+    }
+}
+
+/// What only the host may do to init, once it exists; meanwhile init mounts.
+fn on_the_host(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
+    let linux = room.linux;
     if let Some(score) = room
         .spec
         .process
@@ -232,7 +254,10 @@ fn delegated_to(room: &Room<'_>) -> Option<u32> {
         matches!(mount.kind.as_deref(), Some("cgroup" | "cgroup2"))
             && !mount.options.iter().any(|option| option == "ro")
     };
-    if !room.namespaces.is_new(NamespaceType::Cgroup) || !room.spec.mounts.iter().any(is_writable) {
+    if !room.host.privileged
+        || !room.namespaces.is_new(NamespaceType::Cgroup)
+        || !room.spec.mounts.iter().any(is_writable)
+    {
         return None;
     }
     let uid = room.spec.process.as_ref()?.user.uid;

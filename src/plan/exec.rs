@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use super::compile::{console, filter, give_pid, terminal};
-use super::op::{Gate, InitOp, RuntimeOp, Slot};
+use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
 use super::request::Console;
 use super::{Plan, Planner, c_string};
 use crate::config::{Process, Spec};
 use crate::error::{Failure, Field, Result};
 use crate::host::Host;
+use crate::namespaces::plan as namespaces;
 use crate::process::plan::{self as process, Circumstances};
 
 /// What `exec` asks for.
@@ -26,8 +27,20 @@ pub struct ExecRequest {
     pub kept_descriptors: u32,
     /// Added to the environment.
     pub variables: Vec<(String, String)>,
-    /// `--cgroup`: below the container's cgroup; empty for that itself.
-    pub cgroup: String,
+    /// `--cgroup`: below the container's cgroup; empty for that itself. None: the process stays in the
+    /// runtime's.
+    pub cgroup: Option<String>,
+}
+
+impl ExecRequest {
+    /// CLONE_NEWPID where the runtime enters for its child, and where init does. setns(2) into a pid
+    /// namespace asks for CAP_SYS_ADMIN in one's own user namespace too: a plain user has it only after the
+    /// join of the container's, and root of a user namespace could not go back. Then init enters, and a child
+    /// is born in there.
+    fn pid_namespace_for(&self, host: &Host) -> (i32, i32) {
+        let pid = self.namespaces & libc::CLONE_NEWPID;
+        if host.privileged { (pid, 0) } else { (0, pid) }
+    }
 }
 
 /// The plan of `exec`: the same process, in namespaces that are there.
@@ -47,7 +60,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
             host.grantable
         },
         in_user_namespace,
-        may_set_groups: host.privileged || !in_user_namespace,
+        may_set_groups: namespaces::may_set_groups(linux, host),
         has_filter: filter.is_some(),
         variables: &request.variables,
         kept_descriptors: request.kept_descriptors,
@@ -55,8 +68,8 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
         selinux: host.selinux,
     };
     console(&mut planner, process, &request.console)?;
-    start_inside(&mut planner, process, request)?;
-    enter_container(&mut planner, host, request, &circumstances)?;
+    let list = start_inside(&mut planner, process, request, host)?;
+    enter_container(&mut planner, host, request, &circumstances, list)?;
     terminal(&mut planner, process, &request.console);
     process::limits(&mut planner, &circumstances)?;
     process::scheduling(&mut planner, process)?;
@@ -72,12 +85,14 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     // reads the end of its stream if the runtime dies.
     planner.init(InitOp::OutliveRuntime, Field::default());
     planner.meet(Gate::Prepared);
-    planner.runtime(
-        RuntimeOp::VerifyNamespaces {
-            namespaces: request.namespaces,
-        },
-        Field::default(),
-    );
+    if host.privileged {
+        planner.runtime(
+            RuntimeOp::VerifyNamespaces {
+                namespaces: request.namespaces,
+            },
+            Field::default(),
+        );
+    }
     if in_user_namespace {
         process::limits_from_outside(&mut planner, &circumstances)?;
     }
@@ -102,14 +117,25 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     Ok(planner.finish())
 }
 
-/// Runtime: a process in the container's cgroup and pid namespace, the others yet to join.
-fn start_inside(planner: &mut Planner, process: &Process, request: &ExecRequest) -> Result<()> {
+/// Runtime: a process in the container's cgroup and pid namespace, the others yet to join. The slot holds the
+/// list of the container's namespaces, where init is to compare them.
+fn start_inside(
+    planner: &mut Planner,
+    process: &Process,
+    request: &ExecRequest,
+    host: &Host,
+) -> Result<Option<Slot>> {
     planner.prepare(
         RuntimeOp::OpenContainer {
             cgroup: request.cgroup.clone(),
         },
         Field::default(),
     );
+    // A runtime without privileges may not look at init once that is hidden: init compares by itself.
+    let list = (!host.privileged).then(|| planner.slot());
+    if let Some(list) = list {
+        planner.prepare(RuntimeOp::OpenNamespaces { list }, Field::default());
+    }
     let initial = process
         .exec_cpu_affinity
         .as_ref()
@@ -125,7 +151,7 @@ fn start_inside(planner: &mut Planner, process: &Process, request: &ExecRequest)
             field(),
         );
     }
-    let pid = request.namespaces & libc::CLONE_NEWPID;
+    let pid = request.pid_namespace_for(host).0;
     if pid != 0 {
         planner.prepare(
             RuntimeOp::EnterPidNamespace {
@@ -137,14 +163,14 @@ fn start_inside(planner: &mut Planner, process: &Process, request: &ExecRequest)
     planner.prepare(
         RuntimeOp::StartInit {
             namespaces: 0,
-            into_cgroup: true,
+            birthplace: Birthplace::of(request.cgroup.as_ref()),
         },
         Field::default(),
     );
     if pid != 0 {
         planner.prepare(RuntimeOp::LeavePidNamespace, Field::default());
     }
-    Ok(())
+    Ok(list)
 }
 
 /// Up to the container's namespaces. The label is written first, into the host's /proc; from the join
@@ -154,6 +180,7 @@ fn enter_container(
     host: &Host,
     request: &ExecRequest,
     circumstances: &Circumstances<'_>,
+    container: Option<Slot>,
 ) -> Result<()> {
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
@@ -164,12 +191,28 @@ fn enter_container(
         planner.init(InitOp::LetGoOfExecutable, Field::default());
     }
     process::label(planner, circumstances)?;
+    let own = container.map(|_| planner.slot());
+    if let Some(list) = own {
+        planner.init(InitOp::OpenNamespaces { list }, Field::default());
+    }
     planner.init(InitOp::HideFromTracers, Field::default());
+    let (before, after) = request.pid_namespace_for(host);
     planner.init(
         InitOp::JoinContainer {
-            namespaces: request.namespaces & !libc::CLONE_NEWPID,
+            namespaces: request.namespaces & !before,
         },
         Field::default(),
     );
+    if let (Some(own), Some(container)) = (own, container) {
+        let op = InitOp::CompareNamespaces {
+            own,
+            container,
+            namespaces: request.namespaces,
+        };
+        planner.init(op, Field::default());
+    }
+    if after != 0 {
+        namespaces::continue_in_child(planner, 0);
+    }
     Ok(())
 }

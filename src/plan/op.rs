@@ -186,6 +186,25 @@ pub struct IdMaps {
     pub groups: Vec<IdRange>,
 }
 
+/// In which cgroup init begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Birthplace {
+    /// The one in its slot (CLONE_INTO_CGROUP).
+    Cgroup,
+    /// The runtime's, for want of another one.
+    Here,
+}
+
+impl Birthplace {
+    /// The container's own cgroup where there is one.
+    pub fn of<T>(cgroup: Option<&T>) -> Self {
+        match cgroup {
+            Some(_) => Self::Cgroup,
+            None => Self::Here,
+        }
+    }
+}
+
 /// Who writes the id maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapWriter {
@@ -246,6 +265,14 @@ pub enum InitOp {
     },
     /// setns(2) by the pidfd of the container's first process, all in one call.
     JoinContainer { namespaces: i32 },
+    /// Of init itself, as the host's /proc has it.
+    OpenNamespaces { list: Slot },
+    /// By inode; the pid namespace is the one in which a child will be born.
+    CompareNamespaces {
+        own: Slot,
+        container: Slot,
+        namespaces: i32,
+    },
     /// unshare(2).
     Unshare { namespaces: i32 },
     /// clone3(2) once more: the child goes on, the parent is gone.
@@ -274,8 +301,8 @@ pub enum InitOp {
     BindRoot { path: CString },
     /// The root that setns(2) into a mount namespace led to.
     OpenRoot,
-    /// An overlay of layers, attached on `target`.
-    MountOverlayRoot { overlay: Overlay, target: CString },
+    /// An overlay of layers, attached where only init sees it.
+    MountOverlayRoot { overlay: Overlay },
     /// A filesystem, attached.
     MountFilesystem {
         filesystem: Filesystem,
@@ -565,9 +592,12 @@ pub enum RuntimeOp {
         namespace: Slot,
     },
     /// pidfd_open(2) of the container's first process, and its cgroup or one below it, for exec.
-    OpenContainer { cgroup: String },
+    OpenContainer { cgroup: Option<String> },
     /// clone3(2).
-    StartInit { namespaces: i32, into_cgroup: bool },
+    StartInit {
+        namespaces: i32,
+        birthplace: Birthplace,
+    },
     /// The child that goes on after ContinueInChild.
     AdoptInit,
     /// uid_map, gid_map, setgroups.
@@ -600,6 +630,8 @@ pub enum RuntimeOp {
     ReceiveTerminal,
     /// Namespaces of the child compared with the container's.
     VerifyNamespaces { namespaces: i32 },
+    /// For init, which compares where the runtime may not look.
+    OpenNamespaces { list: Slot },
     /// Decimal, no newline, atomic.
     WritePidFile { path: CString },
     /// SCM_RIGHTS.
@@ -714,6 +746,12 @@ impl fmt::Display for InitOp {
             Self::JoinContainer { namespaces } => {
                 write!(f, "join {} of the container", Namespaces(*namespaces))
             }
+            Self::OpenNamespaces { .. } => f.write_str("open the list of its own namespaces"),
+            Self::CompareNamespaces { namespaces, .. } => write!(
+                f,
+                "compare {} with the container's",
+                Namespaces(*namespaces)
+            ),
             Self::Unshare { namespaces } => write!(f, "make {}", Namespaces(*namespaces)),
             Self::ContinueInChild { namespaces: 0 } => {
                 f.write_str("go on in a child, inside the pid namespace")
@@ -743,18 +781,13 @@ impl fmt::Display for InitOp {
                 write!(f, "bind the root filesystem {} onto itself", text(path))
             }
             Self::OpenRoot => f.write_str("open the root of the mount namespace"),
-            Self::MountOverlayRoot { overlay, target } => {
+            Self::MountOverlayRoot { overlay } => {
                 let layers: Vec<_> = overlay
                     .layers
                     .iter()
                     .map(|layer| text(&layer.path))
                     .collect();
-                write!(
-                    f,
-                    "mount an overlay of {} on {}",
-                    layers.join(":"),
-                    text(target)
-                )?;
+                write!(f, "mount an overlay of {}", layers.join(":"))?;
                 match &overlay.upper {
                     Upper::Tmpfs => f.write_str(" with a throw-away upper layer"),
                     Upper::Directory(path) => write!(f, " with the upper layer in {}", text(path)),
@@ -1007,13 +1040,13 @@ impl fmt::Display for RuntimeOp {
             }
             Self::CloneTree { source, .. } => write!(f, "take a detached copy of {}", text(source)),
             Self::MapIds { .. } => f.write_str("map its ids"),
-            Self::OpenContainer { cgroup } if cgroup.is_empty() => {
-                f.write_str("open the container's first process")
-            }
-            Self::OpenContainer { cgroup } => write!(
-                f,
-                "open the container's first process, for its cgroup {cgroup}"
-            ),
+            Self::OpenContainer { cgroup } => match cgroup.as_deref() {
+                None | Some("") => f.write_str("open the container's first process"),
+                Some(cgroup) => write!(
+                    f,
+                    "open the container's first process, for its cgroup {cgroup}"
+                ),
+            },
             Self::StartInit { namespaces: 0, .. } => f.write_str("clone init"),
             Self::StartInit { namespaces, .. } => {
                 write!(f, "clone init with {} new", Namespaces(*namespaces))
@@ -1049,6 +1082,9 @@ impl fmt::Display for RuntimeOp {
                 write!(f, "pass the seccomp listener to {}", listener.path)
             }
             Self::ReceiveTerminal => f.write_str("receive the terminal"),
+            Self::OpenNamespaces { .. } => {
+                f.write_str("open the list of the container's namespaces")
+            }
             Self::VerifyNamespaces { namespaces } => {
                 write!(
                     f,

@@ -14,8 +14,8 @@ pub struct Request {
     pub bundle: PathBuf,
     /// The container's state directory, absolute.
     pub state: PathBuf,
-    /// Where volumes are, absolute.
-    pub data: PathBuf,
+    /// Where volumes are, absolute; none where there is no place for them.
+    pub data: Option<PathBuf>,
     /// Whether the program waits for `start`.
     pub start: Start,
     /// Who takes the terminal.
@@ -44,11 +44,6 @@ impl Request {
     /// Where the socket is made by which the program says that it is ready.
     pub fn notify_directory(&self) -> PathBuf {
         self.state.join("notify")
-    }
-
-    /// Where an overlay root is mounted, in init's mount namespace alone.
-    pub fn overlay_target(&self) -> PathBuf {
-        self.state.join("rootfs")
     }
 }
 

@@ -33,8 +33,11 @@ const LINKS: [(&str, &str); 6] = [
 pub enum Making {
     /// mknod(2).
     Mknod,
-    /// A bind of the host's node: a user namespace may not make devices.
-    Bind,
+    /// A bind of the host's node, by a runtime that may copy mounts of the host: a user namespace may
+    /// not make devices.
+    BindByRuntime,
+    /// The same by init, which in a user namespace of its own may copy what it sees of the host.
+    BindByInit,
 }
 
 /// All of /dev, unless it is the host's.
@@ -125,23 +128,31 @@ fn make(planner: &mut Planner, path: &str, node: Node, making: Making, field: Fi
         planner.init(InitOp::MakeDevice { path, node }, field);
         return Ok(());
     }
-    bind(planner, path, field);
+    bind(planner, path, making, field);
     Ok(())
 }
 
 /// The host's node of the same name.
-fn bind(planner: &mut Planner, path: CString, field: Field) {
+fn bind(planner: &mut Planner, path: CString, making: Making, field: Field) {
     let mount = planner.slot();
-    let source = path.clone();
-    planner.prepare(
-        RuntimeOp::CloneTree {
+    let (source, reach, follow) = (path.clone(), Reach::One, Follow::Links);
+    if making == Making::BindByRuntime {
+        let op = RuntimeOp::CloneTree {
             source,
-            reach: Reach::One,
+            reach,
             mount,
-            follow: Follow::Links,
-        },
-        field.clone(),
-    );
+            follow,
+        };
+        planner.prepare(op, field.clone());
+    } else {
+        let op = InitOp::CloneTree {
+            source,
+            reach,
+            mount,
+            follow,
+        };
+        planner.init(op, field.clone());
+    }
     planner.init(
         InitOp::AttachTree {
             mount,

@@ -7,16 +7,23 @@ use crate::execute::init::Init;
 use crate::plan::Slot;
 use crate::plan::op::{Layer, Overlay, Upper};
 use crate::sys::fs::{self, AT_FDCWD};
-use crate::sys::mount::{self};
+use crate::sys::mount::{self, Reach};
 use crate::sys::{Errno, Result};
 
-/// Writes `/proc/self/fd/N` into a line of mount options.
+/// Writes `/proc/self/fd/N` into a line of mount options, or a path.
 struct Options {
     bytes: [u8; 4096],
     length: usize,
 }
 
 impl Options {
+    fn new() -> Self {
+        Self {
+            bytes: [0; 4096],
+            length: 0,
+        }
+    }
+
     fn push(&mut self, text: &[u8]) -> Result<()> {
         let end = self.length + text.len();
         // One byte stays for the NUL.
@@ -50,15 +57,13 @@ impl Options {
 
 /// An overlay of layers becomes the root. All of it lives in init's own mount namespace. Layers are
 /// named by descriptor, so that a colon or a comma in a path means nothing.
-pub fn mount_overlay_root(init: &mut Init<'_>, overlay: &Overlay, target: &CStr) -> Result<()> {
-    let mut options = Options {
-        bytes: [0; 4096],
-        length: 0,
-    };
+pub fn mount_overlay_root(init: &mut Init<'_>, overlay: &Overlay) -> Result<()> {
+    let stage = make_stage(init)?;
+    let mut options = Options::new();
     options.push(b"lowerdir=")?;
     let mut first = -1;
     for (index, layer) in overlay.layers.iter().enumerate() {
-        let fd = open_layer(init, layer, target)?;
+        let fd = open_layer(init, layer, stage)?;
         if index == 0 {
             first = fd;
         } else {
@@ -66,7 +71,7 @@ pub fn mount_overlay_root(init: &mut Init<'_>, overlay: &Overlay, target: &CStr)
         }
         options.push_descriptor(fd)?;
     }
-    let base = open_upper(init, &overlay.upper, target)?;
+    let base = open_upper(&overlay.upper, stage)?;
     like(first, base, c"upper")?;
     options.push(b",upperdir=")?;
     options.push_descriptor(base)?;
@@ -76,43 +81,80 @@ pub fn mount_overlay_root(init: &mut Init<'_>, overlay: &Overlay, target: &CStr)
     if init.in_user_namespace {
         options.push(b",userxattr")?;
     }
-    mount::mount_overlay(target, options.as_c_str())?;
-    fs::close(base);
-    let root = fs::openat(AT_FDCWD, target, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    let mut target = Options::new();
+    target.push_descriptor(stage)?;
+    target.push(b"/root")?;
+    mount::mount_overlay(target.as_c_str(), options.as_c_str()).inspect_err(|errno| {
+        if init.in_user_namespace && errno.0 == libc::EINVAL {
+            // The mounts that a user namespace inherits are locked (mount_namespaces(7)).
+            init.report
+                .explain(b"in a user namespace a layer may have no mounts below it, as / has");
+        }
+    })?;
+    if base != stage {
+        fs::close(base);
+    }
+    let root = leave_stage(stage)?;
     init.fill(Slot::ROOT, root);
     Ok(())
 }
 
+/// The overlay takes the stage's place over `/`: what would lie between it and the host's root could not be
+/// told from that when both are let go of.
+fn leave_stage(stage: RawFd) -> Result<RawFd> {
+    let root = mount::clone_tree(stage, c"root", Reach::One)?;
+    mount::detach(c"/")?;
+    fs::close(stage);
+    attach_over_root(root)?;
+    Ok(root)
+}
+
+fn attach_over_root(mount: RawFd) -> Result<()> {
+    let place = fs::openat(AT_FDCWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    let attached = mount::move_mount(mount, place);
+    fs::close(place);
+    attached
+}
+
+/// A tmpfs that holds the mount points, over `/` as init alone sees it: a place that every user may
+/// reach, root of a user namespace too, whoever owns the directories on the way to the state. Paths that
+/// begin at `/` still begin below it.
+fn make_stage(init: &Init<'_>) -> Result<RawFd> {
+    let context = mount::fsopen(c"tmpfs")?;
+    mount::fsconfig_string(context, c"mode", c"0755")?;
+    let stage = mount::fsconfig_create(context)
+        .and_then(|()| mount::fsmount(context, 0))
+        .inspect_err(|_| super::run::explain(init, context))?;
+    fs::close(context);
+    attach_over_root(stage)?;
+    fs::mkdirat(stage, c"root", 0o755)?;
+    Ok(stage)
+}
+
+/// What is mounted topmost where the root is going to be.
+fn open_place(stage: RawFd) -> Result<RawFd> {
+    fs::openat(stage, c"root", libc::O_PATH | libc::O_DIRECTORY, 0)
+}
+
 /// A layer with mapped ids came as a detached mount; overlayfs takes only attached ones (before Linux
 /// 6.15), so it is attached where the overlay is going to hide it.
-fn open_layer(init: &Init<'_>, layer: &Layer, target: &CStr) -> Result<RawFd> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY;
+fn open_layer(init: &Init<'_>, layer: &Layer, stage: RawFd) -> Result<RawFd> {
     let Some(slot) = layer.mapped else {
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
         return fs::openat(AT_FDCWD, &layer.path, flags, 0);
     };
-    let place = fs::openat(AT_FDCWD, target, flags, 0)?;
+    let place = open_place(stage)?;
     let attached = mount::move_mount(init.slot(slot), place);
     fs::close(place);
     attached?;
     Ok(init.slot(slot))
 }
 
-/// The directory with `upper` and `work`: the one given, or a tmpfs attached below the overlay-to-be.
-fn open_upper(init: &Init<'_>, upper: &Upper, target: &CStr) -> Result<RawFd> {
+/// The directory with `upper` and `work`: the one given, or the stage.
+fn open_upper(upper: &Upper, stage: RawFd) -> Result<RawFd> {
     let directory = match upper {
         Upper::Directory(path) => fs::openat(AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)?,
-        Upper::Tmpfs => {
-            let context = mount::fsopen(c"tmpfs")?;
-            mount::fsconfig_string(context, c"mode", c"0755")?;
-            let mount = mount::fsconfig_create(context)
-                .and_then(|()| mount::fsmount(context, 0))
-                .inspect_err(|_| super::run::explain(init, context))?;
-            fs::close(context);
-            let place = fs::openat(AT_FDCWD, target, libc::O_PATH | libc::O_DIRECTORY, 0)?;
-            mount::move_mount(mount, place)?;
-            fs::close(place);
-            mount
-        }
+        Upper::Tmpfs => stage,
     };
     for name in [c"upper", c"work"] {
         match fs::mkdirat(directory, name, 0o755) {

@@ -55,10 +55,13 @@ pub fn build(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     for (index, mount) in room.spec.mounts.iter().enumerate() {
         mounts::mount_one(planner, room, index, mount)?;
     }
-    let making = if room.host.privileged && !room.namespaces.is_other(NamespaceType::User) {
-        Making::Mknod
-    } else {
-        Making::Bind
+    let making = match (
+        room.host.privileged,
+        room.namespaces.is_other(NamespaceType::User),
+    ) {
+        (true, false) => Making::Mknod,
+        (true, true) => Making::BindByRuntime,
+        (false, _) => Making::BindByInit,
     };
     devices::plan(planner, room.spec, making)?;
     let cwd = room
@@ -237,13 +240,13 @@ fn root(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     let field = || Field::new("root.path");
     let path = root_path(room.spec, &room.request.bundle);
     let root = c_string(path.into_os_string().into_encoded_bytes(), field)?;
+    let is_shared = room
+        .linux
+        .rootfs_propagation
+        .as_deref()
+        .is_some_and(|word| word.ends_with("shared"));
     let Some(overlay) = &room.request.overlay else {
-        if room
-            .linux
-            .rootfs_propagation
-            .as_deref()
-            .is_some_and(|word| word.ends_with("shared"))
-        {
+        if is_shared {
             planner.init(
                 InitOp::MakeParentPrivate { path: root.clone() },
                 Field::new("linux.rootfsPropagation"),
@@ -253,6 +256,13 @@ fn root(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
         return Ok(());
     };
     let flag = || overlay.field.clone();
+    if is_shared {
+        let path = c"/".to_owned();
+        planner.init(
+            InitOp::MakeParentPrivate { path },
+            Field::new("linux.rootfsPropagation"),
+        );
+    }
     let mut layers = Vec::with_capacity(overlay.layers.len() + 1);
     for layer in &overlay.layers {
         layers.push(c_string(layer.as_os_str().as_encoded_bytes(), flag)?);
@@ -269,23 +279,9 @@ fn root(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     if let Upper::Directory(path) = &upper {
         planner.prepare(RuntimeOp::CreateDirectory { path: path.clone() }, flag());
     }
-    let target = c_string(
-        room.request
-            .overlay_target()
-            .into_os_string()
-            .into_encoded_bytes(),
-        flag,
-    )?;
-    planner.prepare(
-        RuntimeOp::CreateDirectory {
-            path: target.clone(),
-        },
-        flag(),
-    );
     planner.init(
         InitOp::MountOverlayRoot {
             overlay: Overlay { layers, upper },
-            target,
         },
         flag(),
     );

@@ -397,7 +397,11 @@ pub fn pivot_root(init: &mut Init<'_>) -> Result<()> {
 /// For a root that is an initramfs, which cannot be pivoted.
 pub fn change_root(init: &Init<'_>) -> Result<()> {
     fs::fchdir(init.slot(Slot::ROOT))?;
-    mount::move_working_directory_to_root()?;
+    match mount::move_working_directory_to_root() {
+        // An overlay lies over it already.
+        Err(Errno(libc::ELOOP)) => {}
+        moved => moved?,
+    }
     fs::chroot(c".")?;
     fs::chdir(c"/")
 }

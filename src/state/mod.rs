@@ -21,7 +21,7 @@
 //! other; the kernel drops the lock of a killed command. Commands that only look take no lock.
 //!
 //! [`root`] says where, [`record`] what, [`container`] puts them together, [`identity`] knows
-//! processes, [`gate`] is the outer side of the start gate, [`report`] what `state` prints, [`hooks`] those of later
+//! processes, [`members`] finds all of a container, [`gate`] is the outer side of the start gate, [`report`] what `state` prints, [`hooks`] those of later
 //! commands,
 //! [`destroy`] the way out.
 
@@ -31,6 +31,7 @@ pub mod destroy;
 pub mod gate;
 pub mod hooks;
 pub mod identity;
+pub mod members;
 pub mod record;
 pub mod report;
 pub mod root;

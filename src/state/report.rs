@@ -81,7 +81,7 @@ impl<'a> OciState<'a> {
 /// The user's name from /etc/passwd of the host; `#uid` if it has none, as runc prints it.
 ///
 /// Read here and not by getpwuid(3): a static program has no name service.
-fn user_name(uid: u32) -> String {
+pub fn user_name(uid: u32) -> String {
     if uid == 0 {
         return "root".to_owned();
     }

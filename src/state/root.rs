@@ -72,14 +72,20 @@ impl Root {
     }
 
     /// The directory if `--root` was not given: `/run/<program>`, or below the user's runtime
-    /// directory where the caller is not, or is not really, root.
+    /// directory where the caller is not, or is not really, root. That is $XDG_RUNTIME_DIR, and without it
+    /// `/run/user/<uid>`, where systemd-logind puts it.
     pub fn default_of(program: Program) -> Self {
-        match std::env::var_os("XDG_RUNTIME_DIR") {
-            Some(directory) if !directory.is_empty() && belongs_to_a_user() => Self {
-                path: Path::new(&directory).join(program.name()),
+        let euid = nix::unistd::geteuid();
+        let of_session = std::env::var_os("XDG_RUNTIME_DIR")
+            .filter(|directory| !directory.is_empty() && belongs_to_a_user())
+            .map(PathBuf::from);
+        let of_user = || (!euid.is_root()).then(|| PathBuf::from(format!("/run/user/{euid}")));
+        match of_session.or_else(of_user) {
+            Some(directory) => Self {
+                path: directory.join(program.name()),
                 origin: Origin::UserRuntime,
             },
-            _ => Self {
+            None => Self {
                 path: Path::new("/run").join(program.name()),
                 origin: Origin::Default,
             },
@@ -106,7 +112,8 @@ impl Root {
             .recursive(true)
             .mode(0o711)
             .create(&self.path)
-            .act(|| format!("cannot make the root directory {}", self.path.display()))?;
+            .act(|| format!("cannot make the root directory {}", self.path.display()))
+            .map_err(|failure| failure.hint("--root and $XDG_RUNTIME_DIR name another one"))?;
         if self.origin == Origin::UserRuntime {
             std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(0o1700))
                 .act(|| format!("cannot set the sticky bit of {}", self.path.display()))?;

@@ -89,16 +89,33 @@ pub fn spawn(program: &Program<'_>, deadline: Deadline) -> Spawned<Child> {
     let report = descriptor::pipe().map_err(at_clone)?;
     let child = clone_into_pid_namespace(program, report);
     fs::close(report.write);
-    let child = child.inspect_err(|_| fs::close(report.read))?;
-    let verdict = read_verdict(report.read, deadline);
+    let mut child = child.inspect_err(|_| fs::close(report.read))?;
+    let mut verdict = read_verdict(report.read, deadline);
+    if let Some(Verdict::GoesOnIn(pid)) = verdict {
+        let adopted = adopt(child, pid);
+        child = adopted.inspect_err(|_| fs::close(report.read))?;
+        verdict = read_verdict(report.read, deadline);
+    }
     fs::close(report.read);
     match verdict {
         None => Ok(child),
-        Some(error) => {
+        Some(verdict) => {
             kill_and_reap(child).map_err(at_clone)?;
-            Err(error)
+            Err(verdict.error())
         }
     }
+}
+
+/// Takes the child in which the first one goes on: it is ours too (CLONE_PARENT).
+fn adopt(first: Child, pid: i32) -> Spawned<Child> {
+    let at_join = |errno| SpawnError {
+        stage: Stage::Join,
+        errno,
+    };
+    process::wait_pidfd(first.pidfd).map_err(at_join)?;
+    fs::close(first.pidfd);
+    let pidfd = process::pidfd_open(pid).map_err(at_join)?;
+    Ok(Child { pid, pidfd })
 }
 
 /// Kills a child and takes its status. ESRCH: it has ended already, which is as good.
@@ -113,7 +130,8 @@ fn kill_and_reap(child: Child) -> Result<()> {
 }
 
 /// A pid namespace is joined by the parent, for its children: one who joins does not move himself.
-/// It goes back to its own afterwards, by its own pidfd, which needs no /proc.
+/// It goes back to its own afterwards, by its own pidfd, which needs no /proc. A parent without privileges
+/// may do neither; then the child joins, once it is in the user namespace, and goes on in one of its own.
 fn clone_into_pid_namespace(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<Child> {
     let at_join = |errno| SpawnError {
         stage: Stage::Join,
@@ -123,12 +141,18 @@ fn clone_into_pid_namespace(program: &Program<'_>, report: descriptor::Pipe) -> 
         .join
         .filter(|join| join.namespaces & libc::CLONE_NEWPID != 0)
     else {
-        return clone(program, report);
+        return clone(program, report, Joiner::Parent);
     };
     let home = process::pidfd_open(process::getpid()).map_err(at_join)?;
-    let child = namespace::setns(join.pidfd, libc::CLONE_NEWPID)
-        .map_err(at_join)
-        .and_then(|()| clone(program, report));
+    let child = match namespace::setns(join.pidfd, libc::CLONE_NEWPID) {
+        Err(Errno(libc::EPERM)) if join.namespaces & libc::CLONE_NEWUSER != 0 => {
+            fs::close(home);
+            return clone(program, report, Joiner::Child);
+        }
+        joined => joined
+            .map_err(at_join)
+            .and_then(|()| clone(program, report, Joiner::Parent)),
+    };
     let returned = namespace::setns(home, libc::CLONE_NEWPID);
     fs::close(home);
     match (child, returned) {
@@ -141,7 +165,14 @@ fn clone_into_pid_namespace(program: &Program<'_>, report: descriptor::Pipe) -> 
     }
 }
 
-fn clone(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<Child> {
+/// Who joins the pid namespace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Joiner {
+    Parent,
+    Child,
+}
+
+fn clone(program: &Program<'_>, report: descriptor::Pipe, joiner: Joiner) -> Spawned<Child> {
     let request = Clone3 {
         flags: 0,
         cgroup: None,
@@ -154,12 +185,12 @@ fn clone(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<Child> {
             errno,
         }),
         Ok(Cloned::Parent { pid, pidfd }) => Ok(Child { pid, pidfd }),
-        Ok(Cloned::Child) => become_program(program, report),
+        Ok(Cloned::Child) => become_program(program, report, joiner),
     }
 }
 
-fn become_program(program: &Program<'_>, report: descriptor::Pipe) -> ! {
-    let error = match prepare(program, report) {
+fn become_program(program: &Program<'_>, report: descriptor::Pipe, joiner: Joiner) -> ! {
+    let error = match prepare(program, report, joiner) {
         Err(error) => error,
         Ok(()) => {
             let errno = process::execve(program.path, program.args, program.env, None);
@@ -169,9 +200,14 @@ fn become_program(program: &Program<'_>, report: descriptor::Pipe) -> ! {
             }
         }
     };
+    tell(report, error.stage as u8, error.errno.0)
+}
+
+/// The last thing that a process does here.
+fn tell(report: descriptor::Pipe, word: u8, number: i32) -> ! {
     let mut words = [0; 8];
-    words[0] = error.stage as u8;
-    words[4..].copy_from_slice(&error.errno.0.to_ne_bytes());
+    words[0] = word;
+    words[4..].copy_from_slice(&number.to_ne_bytes());
     match descriptor::write_all(report.write, &words) {
         Ok(()) => process::exit_now(127),
         // The parent is gone, and with it whoever could be told.
@@ -179,12 +215,32 @@ fn become_program(program: &Program<'_>, report: descriptor::Pipe) -> ! {
     }
 }
 
-fn prepare(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<()> {
+/// The child that is born in the joined pid namespace returns.
+fn go_on_in_child(report: descriptor::Pipe) -> Spawned<()> {
+    let request = Clone3 {
+        flags: libc::CLONE_PARENT as u64,
+        cgroup: None,
+    };
+    // SAFETY: as in `clone`: this is a child that only calls the kernel, on either side.
+    match unsafe { process::clone3(request) } {
+        Err(errno) => Err(SpawnError {
+            stage: Stage::Clone,
+            errno,
+        }),
+        Ok(Cloned::Parent { pid, .. }) => tell(report, GOES_ON, pid),
+        Ok(Cloned::Child) => Ok(()),
+    }
+}
+
+fn prepare(program: &Program<'_>, report: descriptor::Pipe, joiner: Joiner) -> Spawned<()> {
     let at = |stage| move |errno| SpawnError { stage, errno };
     signal::reset(SignalSet::ALL).map_err(at(Stage::Prepare))?;
     match program.join {
-        Some(join) => enter(join, program.cwd)?,
+        Some(join) => enter(join, program.cwd, joiner)?,
         None => fs::chdir(program.cwd).map_err(at(Stage::Chdir))?,
+    }
+    if joiner == Joiner::Child {
+        go_on_in_child(report)?;
     }
     // After joining: a change of user namespace takes the death signal away.
     die_with_parent(report).map_err(at(Stage::Prepare))?;
@@ -194,10 +250,14 @@ fn prepare(program: &Program<'_>, report: descriptor::Pipe) -> Spawned<()> {
 
 /// Joins the namespaces and enters the working directory there. The user namespace comes last, for
 /// its root may not be allowed into the directory; unless it is what allows joining the others.
-fn enter(join: Join, cwd: &CStr) -> Spawned<()> {
+fn enter(join: Join, cwd: &CStr, joiner: Joiner) -> Spawned<()> {
     let at = |stage| move |errno| SpawnError { stage, errno };
     let user = join.namespaces & libc::CLONE_NEWUSER;
-    let others = join.namespaces & !(libc::CLONE_NEWPID | libc::CLONE_NEWUSER);
+    let joined = match joiner {
+        Joiner::Parent => libc::CLONE_NEWPID,
+        Joiner::Child => 0,
+    };
+    let others = join.namespaces & !(joined | libc::CLONE_NEWUSER);
     let setns = |namespaces| match namespaces {
         // To setns(2) it would mean any kind, which a pidfd has none of.
         0 => Ok(()),
@@ -245,23 +305,51 @@ fn set_up_streams(program: &Program<'_>) -> Result<()> {
     fs::close_at_exec_from(3)
 }
 
-/// What the child wrote before it ended, or none when exec closed the pipe.
-fn read_verdict(report: RawFd, deadline: Deadline) -> Option<SpawnError> {
+/// What the child wrote before it ended, or nothing when exec closed the pipe.
+fn read_verdict(report: RawFd, deadline: Deadline) -> Option<Verdict> {
     let mut words = [0; 8];
     let read = wait_readable(report, deadline).and_then(|()| fs::read(report, &mut words));
     match read {
         Ok(0) => None,
         Ok(_) => {
-            let [_, _, _, _, a, b, c, d] = words;
-            Some(SpawnError {
-                stage: stage(words[0]),
-                errno: Errno(i32::from_ne_bytes([a, b, c, d])),
+            let [word, _, _, _, a, b, c, d] = words;
+            let number = i32::from_ne_bytes([a, b, c, d]);
+            Some(match word {
+                GOES_ON => Verdict::GoesOnIn(number),
+                _ => Verdict::Failed(SpawnError {
+                    stage: stage(word),
+                    errno: Errno(number),
+                }),
             })
         }
-        Err(errno) => Some(SpawnError {
+        Err(errno) => Some(Verdict::Failed(SpawnError {
             stage: Stage::Exec,
             errno,
-        }),
+        })),
+    }
+}
+
+/// What a child has to say before it is the program.
+#[derive(Clone, Copy)]
+enum Verdict {
+    Failed(SpawnError),
+    /// In the process with this number.
+    GoesOnIn(i32),
+}
+
+/// Beside the stages.
+const GOES_ON: u8 = u8::MAX;
+
+impl Verdict {
+    fn error(self) -> SpawnError {
+        match self {
+            Self::Failed(error) => error,
+            // Nobody goes on twice.
+            Self::GoesOnIn(_) => SpawnError {
+                stage: Stage::Join,
+                errno: Errno(libc::EPROTO),
+            },
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod namespaces;
 mod output;
 mod process;
 mod readiness;
+mod rootless;
 
 fn main() -> std::process::ExitCode {
     harness::runner::main(
@@ -32,6 +33,7 @@ fn main() -> std::process::ExitCode {
             output::TESTS,
             process::TESTS,
             readiness::TESTS,
+            rootless::TESTS,
         ],
     )
 }

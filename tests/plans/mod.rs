@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use corten::cgroups::DeviceFilter;
+use corten::cgroups::layout::Access;
 use corten::config::{Process, Spec};
 use corten::error::Field;
 use corten::host::Host;
@@ -71,8 +73,19 @@ pub const CASES: &[Case] = &[
             &Host::ideal(),
         )
     }),
-    ("exec", || exec(&base())),
-    ("exec_in_user_namespace", || exec(&user_namespace())),
+    ("no_cgroup", || {
+        let config = without_cgroup(&user_namespace());
+        plan(&config, &request(), &undelegated())
+    }),
+    ("exec", || {
+        exec(&base(), Some(String::new()), &Host::ideal())
+    }),
+    ("exec_in_user_namespace", || {
+        exec(&user_namespace(), Some(String::new()), &Host::ideal())
+    }),
+    ("exec_rootless", || {
+        exec(&user_namespace(), None, &undelegated())
+    }),
 ];
 
 fn plan(config: &Value, request: &Request, host: &Host) -> Plan {
@@ -80,7 +93,7 @@ fn plan(config: &Value, request: &Request, host: &Host) -> Plan {
     compile::container(&spec, request, host).unwrap()
 }
 
-fn exec(config: &Value) -> Plan {
+fn exec(config: &Value, cgroup: Option<String>, host: &Host) -> Plan {
     let spec: Spec = serde_json::from_value(config.clone()).unwrap();
     let process: Process = serde_json::from_value(config["process"].clone()).unwrap();
     let linux = spec.linux.as_ref().unwrap();
@@ -95,9 +108,9 @@ fn exec(config: &Value) -> Plan {
         pidfd_socket: None,
         kept_descriptors: 0,
         variables: Vec::new(),
-        cgroup: String::new(),
+        cgroup,
     };
-    exec::process(&spec, &process, &request, &Host::ideal()).unwrap()
+    exec::process(&spec, &process, &request, host).unwrap()
 }
 
 fn unprivileged() -> Host {
@@ -105,9 +118,29 @@ fn unprivileged() -> Host {
         euid: 1000,
         egid: 1000,
         privileged: false,
+        maps_ids: false,
         grantable: 0,
         ..Host::ideal()
     }
+}
+
+/// One who may not make a cgroup either.
+fn undelegated() -> Host {
+    let mut host = unprivileged();
+    host.cgroup.access = Access::Denied;
+    host.cgroup.device_filter = DeviceFilter::NotPermitted;
+    host
+}
+
+/// What depends on a cgroup left out.
+fn without_cgroup(config: &Value) -> Value {
+    patched(
+        config,
+        &[
+            ("/linux/cgroupsPath", Value::Null),
+            ("/linux/resources", json!({})),
+        ],
+    )
 }
 
 fn request() -> Request {
@@ -115,7 +148,7 @@ fn request() -> Request {
         id: "box".to_owned(),
         bundle: PathBuf::from("/bundle"),
         state: PathBuf::from("/run/corten/box"),
-        data: PathBuf::from("/var/lib/corten"),
+        data: Some(PathBuf::from("/var/lib/corten")),
         start: Start::Later,
         console: Console::None,
         pid_file: Some(PathBuf::from("/run/box.pid")),

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{PATIENCE, Runtime};
+use super::{PATIENCE, Runtime, Target};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::hooks::plan::Kind;
 use crate::hooks::run::{Orphans, Place, Where, run_hook};
@@ -14,7 +14,7 @@ use crate::sys::poll::{self, Deadline, Watch};
 use crate::sys::{Errno, descriptor, process};
 use crate::{cgroups, namespaces, seccomp};
 
-impl Runtime<'_> {
+impl<'a> Runtime<'a> {
     pub(super) fn pass_readiness(&mut self, pid: i32) -> Result<()> {
         let (Some(notify), Some(init)) = (self.notify.take(), &self.init) else {
             return Ok(());
@@ -107,14 +107,20 @@ impl Runtime<'_> {
         seccomp::run::send_listener(listener, fd.as_fd(), &message)
     }
 
-    pub(super) fn open_container(&mut self, below: &str) -> Result<()> {
-        let target = self
-            .target
-            .ok_or_else(|| Failure::new(Code::System, "the plan is no exec's"))?;
+    pub(super) fn target(&self) -> Result<&'a Target> {
+        self.target
+            .ok_or_else(|| Failure::new(Code::System, "the plan is no exec's"))
+    }
+
+    pub(super) fn open_container(&mut self, below: Option<&str>) -> Result<()> {
+        let target = self.target()?;
         let pidfd =
             process::pidfd_open(target.pid).act(|| "cannot open the container's first process")?;
         self.fill(Slot::INIT, descriptor::owned(pidfd));
-        let path = target.cgroup.below(below)?;
+        let (Some(cgroup), Some(below)) = (&target.cgroup, below) else {
+            return Ok(());
+        };
+        let path = cgroup.below(below)?;
         let cgroup = cgroups::run::open(self.cgroup_mount.as_fd(), &path)?.ok_or_else(|| {
             Failure::new(
                 Code::State,
@@ -128,9 +134,7 @@ impl Runtime<'_> {
 
     /// The process is where the container is: a join that failed open would have been an escape.
     pub(super) fn verify_namespaces(&self, pid: i32, namespaces: i32) -> Result<()> {
-        let target = self
-            .target
-            .ok_or_else(|| Failure::new(Code::System, "the plan is no exec's"))?;
+        let target = self.target()?;
         namespaces::run::compare(pid, target.pid, namespaces)
     }
 }

@@ -353,18 +353,15 @@ fn volume(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>) -> Result<(
     let name = entry.source();
     crate::volumes::check_name(name)
         .map_err(|failure| failure.at(entry.field.clone().leaf("source")))?;
+    let data = room.request.data.as_deref();
+    let data = data.ok_or_else(|| crate::volumes::no_directory().at(entry.field.clone()))?;
     planner.prepare(
         RuntimeOp::CreateVolume {
             name: name.to_owned(),
         },
         entry.field.clone().leaf("source"),
     );
-    bind(
-        planner,
-        room,
-        entry,
-        crate::volumes::directory(&room.request.data, name),
-    )
+    bind(planner, room, entry, crate::volumes::directory(data, name))
 }
 
 /// The container's view of its cgroup.
