@@ -7,6 +7,7 @@ TARGET := $(if $(shell rustup target list --installed 2>/dev/null | grep -x $(MU
 STATIC := -C target-feature=+crt-static -C relocation-model=static
 CARGO_TARGET_DIR ?= target
 CORTEN := $(CARGO_TARGET_DIR)/corten
+COMPLETIONS := bash-completion/completions zsh/site-functions fish/vendor_completions.d
 
 .PHONY: help setup build demo test test-native test-vm real validation bench install clean
 
@@ -44,6 +45,11 @@ bench: build ## compare with the peers found here and the floor, interleaved; O=
 
 install: build ## install to PREFIX, by default /usr/local
 	install -D -m 755 $(CORTEN) $(DESTDIR)$(or $(PREFIX),/usr/local)/sbin/corten
+	$(CORTEN) man $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man8
+	install -d $(addprefix $(DESTDIR)$(or $(PREFIX),/usr/local)/share/,$(COMPLETIONS))
+	$(CORTEN) completion bash >$(DESTDIR)$(or $(PREFIX),/usr/local)/share/bash-completion/completions/corten
+	$(CORTEN) completion zsh >$(DESTDIR)$(or $(PREFIX),/usr/local)/share/zsh/site-functions/_corten
+	$(CORTEN) completion fish >$(DESTDIR)$(or $(PREFIX),/usr/local)/share/fish/vendor_completions.d/corten.fish
 
 clean: ## remove what was built
 	cargo clean

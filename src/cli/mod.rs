@@ -7,8 +7,8 @@
 //! the types of values still have one source, the structs in the files of the commands.
 //!
 //! Building clap's tree for 25 commands would cost more than `state` may: [`COMMANDS`] is a table of
-//! functions, and only the definition of the command that was called is built. `--help` alone
-//! builds them all.
+//! functions, and only the definition of the command that was called is built. `--help`, `completion`
+//! and `man` alone build them all.
 //!
 //! A command is one file: a struct of its flags and words, and a `run` that fills a request for the
 //! engine, or asks [`crate::state`] and prints. It returns the exit status, or the one failure that
@@ -23,6 +23,7 @@ pub mod log;
 pub mod signal;
 pub mod user;
 
+mod completion;
 mod create;
 mod delete;
 mod destination;
@@ -32,6 +33,7 @@ mod explain;
 mod features;
 mod kill;
 mod list;
+mod man;
 mod pause;
 mod ps;
 mod resume;
@@ -175,6 +177,8 @@ static COMMANDS: &[Entry] = &[
     entry::<shell::Shell>(),
     entry::<explain::Explain>(),
     entry::<volume::Volume>(),
+    entry::<completion::Completion>(),
+    entry::<man::Manual>(),
 ];
 
 /// Runs the program: argv with argv[0]; the exit status.
@@ -307,14 +311,16 @@ fn check_count(entry: &Entry, call: &Call, count: usize) -> Result<()> {
     Err(Failure::new(Code::Usage, text))
 }
 
-/// The whole tree, for `--help`.
-fn help(program: Program) -> String {
+/// The whole tree, for `--help`, completions and manual pages.
+fn tree(program: Program) -> Command {
     let commands = COMMANDS.iter().map(|entry| (entry.define)());
     globals::define(program)
         .subcommands(commands)
         .disable_help_subcommand(true)
-        .render_help()
-        .to_string()
+}
+
+fn help(program: Program) -> String {
+    tree(program).render_help().to_string()
 }
 
 fn help_for(call: &Call, name: Option<String>) -> Result<u8> {

@@ -341,6 +341,7 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
         cgroup_mount: &host.cgroup.mount,
         signals,
         in_user_namespace,
+        log: &create.log,
     };
     let made = Runtime::create(&plan, &mut container, setting).and_then(Runtime::run);
     let created = match made {

@@ -47,6 +47,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         cgroup_mount: &host.cgroup.mount,
         signals,
         in_user_namespace: plan_request.namespaces & libc::CLONE_NEWUSER != 0,
+        log: &request.log,
     };
     let created = Runtime::exec(&plan, &target, setting)?.run()?;
     if stay == Stay::Detach {

@@ -3,6 +3,8 @@
 mod outside;
 mod wait;
 
+use std::cell::Cell;
+use std::fmt::Display;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +14,8 @@ use super::init::{self, EMPTY};
 use super::message;
 use super::report::Report;
 use crate::cgroups;
-use crate::error::{Act, Code, Failure, Result};
+use crate::cli::log::Log;
+use crate::error::{Act, Code, Failure, Field, Result};
 use crate::plan::op::{Birthplace, InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
@@ -71,6 +74,9 @@ pub struct Runtime<'a> {
     terminal: Option<OwnedFd>,
     notify: Option<Notify>,
     in_user_namespace: bool,
+    log: &'a Log,
+    /// How many of init's steps the log has been told.
+    told: Cell<usize>,
 }
 
 /// What a run of the list needs besides the plan.
@@ -90,6 +96,8 @@ pub struct Setting<'a> {
     pub signals: &'a Signals,
     /// Whether init lives in another user namespace.
     pub in_user_namespace: bool,
+    /// Is told the steps.
+    pub log: &'a Log,
 }
 
 impl<'a> Runtime<'a> {
@@ -134,6 +142,8 @@ impl<'a> Runtime<'a> {
             terminal: None,
             notify: None,
             in_user_namespace: setting.in_user_namespace,
+            log: setting.log,
+            told: Cell::new(0),
         })
     }
 
@@ -172,6 +182,8 @@ impl<'a> Runtime<'a> {
     }
 
     fn step(&mut self, step: &Step<RuntimeOp>) -> Result<()> {
+        self.log
+            .debug(|| sentence("runtime", &step.op, &step.field));
         let act = || format!("cannot {}", step.op);
         match &step.op {
             RuntimeOp::CreateStateDirectory => self.container()?.freeze(self.config),
@@ -348,6 +360,16 @@ impl<'a> Runtime<'a> {
         }
     }
 
+    /// Init itself logs nothing: its steps are told when it has come to a gate, or has ended. `end` is the
+    /// first that it has not begun.
+    fn tell_of_init(&self, end: usize) {
+        let steps = self.plan.init.get(self.told.get()..end).unwrap_or_default();
+        for step in steps {
+            self.log.debug(|| sentence("init", &step.op, &step.field));
+        }
+        self.told.set(end.max(self.told.get()));
+    }
+
     fn container(&self) -> Result<&Container> {
         self.container
             .as_deref()
@@ -466,6 +488,15 @@ impl Drop for Runtime<'_> {
         for fd in self.slots.drain(..).filter(|fd| *fd != EMPTY) {
             fs::close(fd);
         }
+    }
+}
+
+/// A step in the log: who, what, and which field asked for it.
+fn sentence(who: &str, op: &dyn Display, field: &Field) -> String {
+    if field.is_none() {
+        format!("{who}: {op}")
+    } else {
+        format!("{who}: {op} [{field}]")
     }
 }
 

@@ -26,6 +26,8 @@ tests![
     an_unknown_log_format_is_refused,
     the_root_may_not_be_the_root_directory,
     a_typo_in_a_property_is_not_fatal,
+    debug_tells_every_step_of_both_halves,
+    completions_and_manual_pages_know_every_command,
 ];
 
 fn version_is_what_engines_parse(lab: &Lab) {
@@ -359,4 +361,72 @@ fn a_typo_in_a_property_is_not_fatal(lab: &Lab) {
         .set("/linux/rootPropagation", json!("private"))
         .set("/vendor", json!({"x": 1}));
     lab.run(&bundle).ok();
+}
+
+fn debug_tells_every_step_of_both_halves(lab: &Lab) {
+    lab.need_corten("runc tells other things");
+    let bundle = lab.bundle();
+    let (dir, log) = (bundle.write(), lab.path("log").display().to_string());
+    let explain = lab.corten(&["explain", "--bundle", &dir]).ok().out;
+    let flags = ["--debug", "--log", &log, "--log-format", "json"];
+    let id = lab.id();
+    lab.corten(&[&flags[..], &["run", "--bundle", &dir, &id]].concat())
+        .ok();
+    let text = fs::read_to_string(&log).unwrap();
+    let told: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["level"], "debug", "{line}");
+            line["msg"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let has = |sentence: &str| told.iter().any(|line| line.starts_with(sentence));
+    assert!(
+        has("runtime: write down what is about to be made"),
+        "{text}"
+    );
+    assert!(has("init: mount proc on /proc [mounts[0]]"), "{text}");
+    assert!(has("init: execute true [process.args]"), "{text}");
+    // Every step of the plan, but the wait for start that `run` has not, and what it does after it.
+    let steps = explain
+        .lines()
+        .filter(|line| line.starts_with("  "))
+        .count();
+    assert!(told.len() + 4 >= steps, "{} of {steps} steps", told.len());
+    // Without the flag, nothing.
+    let silent = lab.path("log").display().to_string();
+    lab.corten(&["--log", &silent, "run", "--bundle", &dir, &lab.id()])
+        .ok();
+    assert_eq!(fs::read_to_string(&silent).unwrap(), "");
+}
+
+fn completions_and_manual_pages_know_every_command(lab: &Lab) {
+    lab.need_corten("runc has its own");
+    let help = lab.corten(&["--help"]).ok().out;
+    let commands = help.split("Commands:").nth(1).unwrap();
+    let commands: Vec<&str> = commands
+        .lines()
+        .skip(1)
+        .map_while(|line| line.split_whitespace().next())
+        .collect();
+    assert!(
+        commands.contains(&"create") && commands.contains(&"man"),
+        "{help}"
+    );
+    for shell in ["bash", "zsh", "fish"] {
+        let text = lab.corten(&["completion", shell]).ok().out;
+        for word in commands.iter().chain(&["no-new-keyring", "log-format"]) {
+            assert!(text.contains(word), "{shell} does not know {word}");
+        }
+    }
+    lab.corten(&["completion", "tcsh"])
+        .fails(1, "unknown shell \"tcsh\": not bash, zsh or fish");
+    let pages = lab.path("man");
+    lab.corten(&["man", &pages.display().to_string()]).ok();
+    for command in &commands {
+        let page = fs::read_to_string(pages.join(format!("corten-{command}.8"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+    }
+    assert!(pages.join("corten.8").exists());
 }

@@ -30,6 +30,7 @@ impl Runtime<'_> {
                     Err(Errno(libc::ECONNRESET)) => 0,
                     length => length.act(|| format!("cannot wait until {what}"))?,
                 };
+                self.tell_of_init(self.report.step() + 1);
                 return Ok((length == 1).then_some(byte[0]));
             }
             if watches[1].is_ready() {
