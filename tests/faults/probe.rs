@@ -1,0 +1,125 @@
+//! What a container is, told by its own program: two containers are the same if they say the same.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::json;
+
+use super::ground::Ground;
+use super::harness::Bundle;
+
+/// The program of the container that is to be compared.
+const SCRIPT: &str = r#"
+say() { echo "== $1"; }
+say status; grep -E '^(Umask|Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Sig[BIC]|Cpus_allowed:|NSpid|Tracer)' /proc/$$/status
+say mounts; cat /proc/self/mountinfo
+say descriptors; ls -l /proc/$$/fd | sed -n 's/.* \([0-9]*\) -> \(.*\)/\1 \2/p'
+say namespaces; for n in cgroup ipc mnt net pid time user uts; do readlink /proc/self/ns/$n; done
+say devices; stat -c '%n %F %t:%T %a %u:%g' /dev/* /dev/pts/*
+say limits; cat /proc/self/limits /proc/self/oom_score_adj /proc/self/cgroup /proc/self/personality
+say identity; hostname; cat /proc/sys/kernel/domainname; pwd; id; env | sort; umask; cat /proc/sys/kernel/shmmni
+say masks; wc -c /proc/timer_list /etc/secret; ls -A /sys/firmware /etc/secrets; stat -c '%n %a %u:%g' /etc/secret /etc/secrets
+say writes; for f in /x /ro/x /proc/sys/kernel/shmmni /proc/sysrq-trigger /sys/x /sys/fs/cgroup/x /tmp/x /etc/secrets/x
+do (echo 1 > $f) 2>&1; done
+say filter; mkdir /tmp/dir 2>&1
+say rules; mknod /tmp/mem c 1 1 2>&1 && head -c1 /tmp/mem 2>&1 | head -c 200
+say processes; ls /proc | grep -c '^[0-9]'
+say links; ip link show lo 2>&1 | head -1
+say keyring; grep -c '_ses.ID:' /proc/keys
+say end
+"#;
+
+/// The last line of the script.
+pub const END: &str = "== end\n";
+
+/// Makes the bundle; its program tells what it finds, or waits.
+pub fn bundle(ground: &Ground, waits: bool) {
+    let dir = ground.dir.join("bundle");
+    let rootfs = dir.join("rootfs");
+    for name in ["bin", "dev", "etc/secrets", "proc", "ro", "sys", "tmp"] {
+        fs::create_dir_all(rootfs.join(name)).expect("the tmpfs is empty");
+    }
+    fs::copy("/usr/bin/busybox", rootfs.join("bin/busybox")).expect("busybox-static is installed");
+    for name in [
+        "sh", "grep", "cat", "ls", "sed", "readlink", "stat", "hostname", "id", "env", "sort", "wc", "mkdir", "mknod",
+        "head", "ip", "sleep", "true",
+    ] {
+        symlink("busybox", rootfs.join("bin").join(name)).expect("the names differ");
+    }
+    let write = |path: &str, text: &str| fs::write(rootfs.join(path), text).expect("the tmpfs is writable");
+    write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n");
+    write("etc/group", "root:x:0:\n");
+    write("etc/secret", "secret\n");
+    write("etc/secrets/secret", "secret\n");
+    write("probe", &SCRIPT.replace("ID", &ground.id));
+    let mut bundle = Bundle::new(dir, &format!("{}", ground.cgroup));
+    enrich(&mut bundle, ground);
+    if waits {
+        bundle.sh("sleep 1000 & sleep 1000");
+    }
+    bundle.write();
+}
+
+/// A bit of everything that a fault could lose.
+fn enrich(bundle: &mut Bundle, ground: &Ground) {
+    let shared = ground.dir.join("data");
+    bundle
+        .args(&["sh", "/probe"])
+        .set("/root/readonly", json!(true))
+        .set("/domainname", json!("example"))
+        .set("/process/user", json!({"uid": 0, "gid": 0, "additionalGids": [5, 50], "umask": 0o27}))
+        .set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 1000, "hard": 2000}]))
+        .set("/process/oomScoreAdj", json!(100))
+        .set("/linux/sysctl", json!({"kernel.shmmni": "1234"}))
+        .set("/linux/rootfsPropagation", json!("private"))
+        .set("/linux/maskedPaths/-", json!("/etc/secret"))
+        .set("/linux/maskedPaths/-", json!("/etc/secrets"))
+        .set("/linux/devices", json!([{"type": "c", "path": "/dev/fuse", "major": 10, "minor": 229, "fileMode": 0o600}]))
+        .set("/linux/seccomp", json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "architectures": ["SCMP_ARCH_X86_64"],
+            "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 99}],
+        }))
+        .mount("tmpfs", "tmpfs", "/tmp", &["nosuid", "noexec", "mode=1777", "size=1m"])
+        .bind(&shared, "/ro", &["rbind", "ro", "nosuid", "nodev"])
+        .set("/linux/maskedPaths/3", json!("/proc/kcore"))
+        .set("/hooks/createRuntime", json!([{"path": "/bin/true", "timeout": 5}]));
+}
+
+/// What the program said, without what differs from one container to the next.
+pub fn normal(said: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in said.lines() {
+        if line.starts_with("== ") {
+            lines.push(line.to_owned());
+            continue;
+        }
+        let line = match lines.iter().rev().find_map(|line| line.strip_prefix("== ")) {
+            Some("mounts") => mount(line),
+            Some("namespaces") => namespace(line),
+            Some("descriptors") if line.contains("/log/") || line.starts_with(['0', '1', '2']) => {
+                line.split(' ').next().unwrap_or_default().to_owned()
+            }
+            _ => line.to_owned(),
+        };
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+/// A line of mountinfo without its numbers; peer groups without theirs.
+fn mount(line: &str) -> String {
+    let words = line.split(' ').enumerate().filter(|(index, _)| *index > 2);
+    let words = words.map(|(_, word)| word.split_once(':').filter(|(kind, _)| ["shared", "master"].contains(kind)).map_or(word, |(kind, _)| kind));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether it is the runtime's.
+fn namespace(line: &str) -> String {
+    let Some((kind, _)) = line.split_once(':') else {
+        return line.to_owned();
+    };
+    let ours = fs::read_link(format!("/proc/self/ns/{kind}")).unwrap_or_default();
+    let whose = if ours.as_os_str() == line { "shared" } else { "own" };
+    format!("{kind} {whose}")
+}

@@ -1,0 +1,359 @@
+//! The scenarios: what is there before a command, and what must hold after it, whatever went wrong.
+
+use std::fs;
+
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::ground::{Done, Ground, cgroup_dir};
+use super::probe;
+use super::tracer::{Fault, Point};
+
+/// Where the container's bundle is.
+const BUNDLE: &str = "/tmp/corten-faults/bundle";
+/// Where its init's number goes.
+const PID_FILE: &str = "/tmp/corten-faults/log/pid";
+
+/// A command under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scenario {
+    /// `create`.
+    Create,
+    /// `run` in the foreground.
+    Run,
+    /// `start`, and what init does after it.
+    Start,
+    /// `exec` in the foreground.
+    Exec,
+    /// `delete` of a stopped container.
+    Delete,
+    /// `delete --force` of a running one.
+    DeleteForce,
+    /// `kill` with SIGKILL.
+    Kill,
+}
+
+/// All of them.
+pub const ALL: [Scenario; 7] = [
+    Scenario::Create,
+    Scenario::Run,
+    Scenario::Start,
+    Scenario::Exec,
+    Scenario::Delete,
+    Scenario::DeleteForce,
+    Scenario::Kill,
+];
+
+/// What came out of one point.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What is wrong, one line each.
+    pub defects: Vec<String>,
+    /// What the container said of itself, if it ran.
+    pub world: Option<String>,
+    /// The calls that were made, and whether each makes a file.
+    pub calls: Vec<(Point, bool)>,
+    /// Whether the point was reached.
+    pub reached: bool,
+    /// For people: how the command ended.
+    pub ended: String,
+}
+
+impl Scenario {
+    /// As it is called on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Run => "run",
+            Self::Start => "start",
+            Self::Exec => "exec",
+            Self::Delete => "delete",
+            Self::DeleteForce => "delete-force",
+            Self::Kill => "kill",
+        }
+    }
+
+    fn waits(self) -> bool {
+        !matches!(self, Self::Create | Self::Run | Self::Start)
+    }
+
+    fn words(self, id: &str) -> Vec<&str> {
+        match self {
+            Self::Create => vec!["create", "--bundle", BUNDLE, "--pid-file", PID_FILE, id],
+            Self::Run => vec!["run", "--bundle", BUNDLE, "--pid-file", PID_FILE, id],
+            Self::Start => vec!["start", id],
+            Self::Exec => vec!["exec", id, "sh", "/probe"],
+            Self::Delete => vec!["delete", id],
+            Self::DeleteForce => vec!["delete", "--force", id],
+            Self::Kill => vec!["kill", id, "KILL"],
+        }
+    }
+}
+
+/// One point under examination.
+struct Examination<'a> {
+    ground: &'a Ground,
+    scenario: Scenario,
+    fault: Option<(Point, Fault)>,
+    verdict: Verdict,
+}
+
+/// Plays a scenario with a fault, or without.
+pub fn play(ground: &mut Ground, scenario: Scenario, fault: Option<(Point, Fault)>) -> Verdict {
+    let ground_id = ground.id.clone();
+    probe::bundle(ground, scenario.waits());
+    ground.note();
+    let mut one = Examination { ground, scenario, fault, verdict: Verdict::default() };
+    let also = one.prepare();
+    let done = one.ground.traced(&scenario.words(&ground_id), also, fault, &mut || {});
+    one.verdict.reached = done.traced.reached;
+    one.verdict.calls.clone_from(&done.traced.calls);
+    one.verdict.ended = format!("exit {} {}", done.code, done.err.trim());
+    one.general(&done);
+    match scenario {
+        Scenario::Create => one.after_create(&done),
+        Scenario::Run => one.after_run(&done),
+        Scenario::Start => one.after_start(&done),
+        Scenario::Exec => one.after_exec(&done),
+        Scenario::Delete | Scenario::DeleteForce => one.after_delete(&done),
+        Scenario::Kill => one.after_kill(&done),
+    }
+    one.the_end();
+    one.verdict
+}
+
+impl Examination<'_> {
+    fn defect(&mut self, text: impl Into<String>) {
+        self.verdict.defects.push(text.into());
+    }
+
+    /// A command of the scenery, which must work.
+    fn must(&mut self, words: &[&str]) -> Done {
+        let done = self.ground.corten(words);
+        if done.code != 0 || done.hung {
+            self.defect(format!("{words:?} failed: {} {}{}", done.code, done.err.trim(), hung(&done)));
+        }
+        done
+    }
+
+    fn was_killed(&self) -> bool {
+        matches!(self.fault, Some((Point { process: 0, .. }, Fault::Kill)))
+    }
+
+    fn killed_init(&self) -> bool {
+        matches!(self.fault, Some((Point { process: 1.., .. }, Fault::Kill)))
+    }
+
+    fn prepare(&mut self) -> Option<Pid> {
+        if matches!(self.scenario, Scenario::Create | Scenario::Run) {
+            return None;
+        }
+        self.must(&["create", "--bundle", BUNDLE, &self.ground.id]);
+        self.keep_output();
+        if self.scenario == Scenario::Start {
+            let pid = self.state().and_then(|state| state["pid"].as_i64());
+            return pid.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        }
+        self.must(&["start", &self.ground.id]);
+        if self.scenario == Scenario::Delete {
+            self.must(&["kill", &self.ground.id, "KILL"]);
+            self.await_stop();
+        }
+        None
+    }
+
+    fn general(&mut self, done: &Done) {
+        if done.hung {
+            self.defect("it did not come to an end");
+            return;
+        }
+        if self.was_killed() {
+            return;
+        }
+        if done.code > 128 && !(self.scenario == Scenario::Run && self.killed_init()) {
+            self.defect(format!("it died by signal {}: {}", done.code - 128, done.err.trim()));
+        }
+        if done.code != 0 && done.err.trim().is_empty() {
+            self.defect("it failed without a word");
+        }
+        if done.err.contains("panicked") {
+            self.defect(format!("it panicked: {}", done.err.trim()));
+        }
+        if done.code != 0 && self.fault.is_none() {
+            self.defect(format!("it failed without a fault: {}", done.err.trim()));
+        }
+    }
+
+    /// The answer of `state`; None when there is no container.
+    fn state(&mut self) -> Option<serde_json::Value> {
+        let done = self.ground.corten(&["state", &self.ground.id]);
+        if done.code == 0 {
+            let state = serde_json::from_str(&done.out).ok();
+            if state.is_none() {
+                self.defect(format!("state says {:?}", done.out));
+            }
+            return state;
+        }
+        if !done.err.contains("does not exist") {
+            self.defect(format!("state failed: {}{}", done.err.trim(), hung(&done)));
+        }
+        None
+    }
+
+    fn status(&mut self) -> String {
+        let state = self.state();
+        let status = state.as_ref().and_then(|state| state["status"].as_str());
+        status.unwrap_or("none").to_owned()
+    }
+
+    fn await_stop(&mut self) {
+        let ground = self.ground;
+        let stopped = || ground.corten(&["state", &self.ground.id]).out.contains("\"stopped\"");
+        if !ground.eventually(stopped) {
+            self.defect("the container did not stop");
+        }
+    }
+
+    fn nothing_is_left(&mut self, when: &str) {
+        for thing in self.ground.left() {
+            self.defect(format!("{when}: {thing}"));
+        }
+    }
+
+    /// What the program writes to the output of the last command.
+    fn read_world(&mut self) {
+        let ground = self.ground;
+        let log = ground.dir.join("log/out");
+        let file = fs::File::open(&log).expect("the last command has an output");
+        let told = || {
+            let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+            fs::read_to_string(path).unwrap_or_default()
+        };
+        if !ground.eventually(|| told().contains(probe::END)) {
+            self.defect(format!("the program did not say all: {}", told()));
+        }
+        self.verdict.world = Some(probe::normal(&told()));
+    }
+
+    /// Keeps the output of `create`, which is the program's, from the next command.
+    fn keep_output(&self) {
+        let log = self.ground.dir.join("log");
+        fs::rename(log.join("out"), log.join("created")).expect("the last command has an output");
+    }
+
+    /// What the program of a container that `create` made says once it is started.
+    fn read_created(&mut self) {
+        let out = self.ground.dir.join("log/created");
+        let told = || fs::read_to_string(&out).unwrap_or_default();
+        if !self.ground.eventually(|| told().contains(probe::END)) {
+            self.defect(format!("the program did not say all: {}", told()));
+        }
+        self.verdict.world = Some(probe::normal(&told()));
+        self.await_stop();
+    }
+
+    fn after_create(&mut self, done: &Done) {
+        self.keep_output();
+        if done.code != 0 {
+            if !self.was_killed() {
+                self.nothing_is_left("after the failed create");
+                if self.ground.dir.join("log/pid").exists() {
+                    self.defect("after the failed create there is a pid file");
+                }
+                let status = self.status();
+                if status != "none" {
+                    self.defect(format!("after the failed create it is {status}"));
+                }
+            }
+            return;
+        }
+        match self.status().as_str() {
+            "created" => {
+                self.must(&["start", &self.ground.id]);
+                self.read_created();
+            }
+            "stopped" if self.killed_init() => {}
+            other => self.defect(format!("after create it is {other}")),
+        }
+    }
+
+    fn after_run(&mut self, done: &Done) {
+        let said = done.out.contains("== ");
+        if done.code == 0 {
+            self.read_world();
+        } else if said && !self.was_killed() && !self.killed_init() {
+            // The failure came after the program's end: then its status is lost, but not its traces.
+            return self.still_known();
+        }
+        if !self.was_killed() {
+            self.nothing_is_left("after run");
+        }
+    }
+
+    /// What could not be removed is not forgotten either.
+    fn still_known(&mut self) {
+        if !self.ground.left().is_empty() && self.status() == "none" {
+            self.defect("it was forgotten, but something is left");
+        }
+    }
+
+    fn after_start(&mut self, done: &Done) {
+        let status = self.status();
+        match (done.code, status.as_str()) {
+            (0, "running" | "stopped") => self.read_created(),
+            (1.., "created") => {
+                self.must(&["start", &self.ground.id]);
+                self.read_created();
+            }
+            (1.., "stopped") => {}
+            _ if self.was_killed() => {}
+            (code, status) => self.defect(format!("after start (exit {code}) it is {status}")),
+        }
+    }
+
+    fn after_exec(&mut self, done: &Done) {
+        if done.code == 0 {
+            self.read_world();
+        } else if done.out.contains("== ") && !self.was_killed() {
+            self.defect("it failed, but the program ran");
+        }
+        let status = self.status();
+        if status != "running" {
+            self.defect(format!("after exec it is {status}"));
+        }
+        let only_its_own = || {
+            let path = cgroup_dir(&self.ground.cgroup).join("bundle/cgroup.procs");
+            fs::read_to_string(path).unwrap_or_default().lines().count() == 2
+        };
+        if !self.ground.eventually(only_its_own) {
+            self.defect("the process of exec is left in the container");
+        }
+    }
+
+    fn after_delete(&mut self, done: &Done) {
+        if done.code == 0 {
+            self.nothing_is_left("after delete");
+        } else if !self.was_killed() {
+            self.still_known();
+        }
+    }
+
+    fn after_kill(&mut self, done: &Done) {
+        if done.code == 0 {
+            self.await_stop();
+        }
+    }
+
+    /// Whatever happened: it can be removed, nothing is left, and the id is free.
+    fn the_end(&mut self) {
+        self.status();
+        self.must(&["delete", "--force", &self.ground.id]);
+        self.nothing_is_left("after delete --force");
+        self.must(&["create", "--bundle", BUNDLE, &self.ground.id]);
+        self.must(&["delete", "--force", &self.ground.id]);
+    }
+}
+
+fn hung(done: &Done) -> &'static str {
+    if done.hung { " (it had to be killed)" } else { "" }
+}
