@@ -48,7 +48,7 @@ struct Watch {
 /// A command that has ended.
 #[derive(Debug, Default)]
 pub struct Done {
-    /// Its exit code.
+    /// Its exit code; if it was killed, the signal, negative.
     pub code: i32,
     /// Its standard output.
     pub out: String,
@@ -262,7 +262,7 @@ fn reap_until(child: i32) -> i32 {
     loop {
         match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == child => return code,
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => return 128 + signal as i32,
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => return -(signal as i32),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => panic!("waitpid: {errno}"),
         }

@@ -13,7 +13,7 @@ const SCRIPT: &str = r#"
 say() { echo "== $1"; }
 say status; grep -E '^(Umask|Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Sig[BIC]|Cpus_allowed:|NSpid|Tracer)' /proc/$$/status
 say mounts; cat /proc/self/mountinfo
-say descriptors; ls -l /proc/$$/fd | sed -n 's/.* \([0-9]*\) -> \(.*\)/\1 \2/p'
+say descriptors; ls -l /proc/$$/fd
 say namespaces; for n in cgroup ipc mnt net pid time user uts; do readlink /proc/self/ns/$n; done
 say devices; stat -c '%n %F %t:%T %a %u:%g' /dev/* /dev/pts/*
 say limits; cat /proc/self/limits /proc/self/oom_score_adj /proc/self/cgroup /proc/self/personality
@@ -23,7 +23,7 @@ say writes; for f in /x /ro/x /proc/sys/kernel/shmmni /proc/sysrq-trigger /sys/x
 do (echo 1 > $f) 2>&1; done
 say filter; mkdir /tmp/dir 2>&1
 say rules; mknod /tmp/mem c 1 1 2>&1 && head -c1 /tmp/mem 2>&1 | head -c 200
-say processes; ls /proc | grep -c '^[0-9]'
+say processes; echo /proc/[0-9]*
 say links; ip link show lo 2>&1 | head -1
 say keyring; grep -c '_ses.ID:' /proc/keys
 say end
@@ -55,7 +55,7 @@ pub fn bundle(ground: &Ground, waits: bool) {
     let mut bundle = Bundle::new(dir, &format!("{}", ground.cgroup));
     enrich(&mut bundle, ground);
     if waits {
-        bundle.sh("sleep 1000 & sleep 1000");
+        bundle.sh("sleep 1000 & exec sleep 1000");
     }
     bundle.write();
 }
@@ -97,9 +97,7 @@ pub fn normal(said: &str) -> String {
         let line = match lines.iter().rev().find_map(|line| line.strip_prefix("== ")) {
             Some("mounts") => mount(line),
             Some("namespaces") => namespace(line),
-            Some("descriptors") if line.contains("/log/") || line.starts_with(['0', '1', '2']) => {
-                line.split(' ').next().unwrap_or_default().to_owned()
-            }
+            Some("descriptors") => descriptor(line),
             _ => line.to_owned(),
         };
         lines.push(line);
@@ -112,6 +110,16 @@ fn mount(line: &str) -> String {
     let words = line.split(' ').enumerate().filter(|(index, _)| *index > 2);
     let words = words.map(|(_, word)| word.split_once(':').filter(|(kind, _)| ["shared", "master"].contains(kind)).map_or(word, |(kind, _)| kind));
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// A line of `ls -l` without the times; the first three lead to files of the ground.
+fn descriptor(line: &str) -> String {
+    let Some((left, target)) = line.split_once(" -> ") else {
+        return String::new();
+    };
+    let number = left.rsplit(' ').next().unwrap_or_default();
+    let target = if ["0", "1", "2"].contains(&number) { "standard" } else { target };
+    format!("{number} {target}")
 }
 
 /// Whether it is the runtime's.

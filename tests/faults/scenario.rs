@@ -155,6 +155,10 @@ impl Examination<'_> {
             return pid.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         }
         self.must(&["start", &self.ground.id]);
+        let two = || self.processes() == 2;
+        if !self.ground.eventually(two) {
+            self.defect("the container's second process does not come");
+        }
         if self.scenario == Scenario::Delete {
             self.must(&["kill", &self.ground.id, "KILL"]);
             self.await_stop();
@@ -170,10 +174,12 @@ impl Examination<'_> {
         if self.was_killed() {
             return;
         }
-        if done.code > 128 && !(self.scenario == Scenario::Run && self.killed_init()) {
-            self.defect(format!("it died by signal {}: {}", done.code - 128, done.err.trim()));
+        if done.code < 0 {
+            self.defect(format!("it died by signal {}: {}", -done.code, done.err.trim()));
         }
-        if done.code != 0 && done.err.trim().is_empty() {
+        // Init that is killed on its way into the program is a program that was killed.
+        let is_status = self.scenario == Scenario::Run && self.killed_init() && done.code == 137;
+        if done.code != 0 && !is_status && done.err.trim().is_empty() {
             self.defect("it failed without a word");
         }
         if done.err.contains("panicked") {
@@ -300,6 +306,8 @@ impl Examination<'_> {
     fn after_start(&mut self, done: &Done) {
         let status = self.status();
         match (done.code, status.as_str()) {
+            // Killed on its way into the program: a program that was killed.
+            (0, "stopped") if self.killed_init() => {}
             (0, "running" | "stopped") => self.read_created(),
             (1.., "created") => {
                 self.must(&["start", &self.ground.id]);
@@ -321,13 +329,16 @@ impl Examination<'_> {
         if status != "running" {
             self.defect(format!("after exec it is {status}"));
         }
-        let only_its_own = || {
-            let path = cgroup_dir(&self.ground.cgroup).join("bundle/cgroup.procs");
-            fs::read_to_string(path).unwrap_or_default().lines().count() == 2
-        };
+        let only_its_own = || self.processes() == 2;
         if !self.ground.eventually(only_its_own) {
             self.defect("the process of exec is left in the container");
         }
+    }
+
+    /// How many are in the container.
+    fn processes(&self) -> usize {
+        let path = cgroup_dir(&self.ground.cgroup).join("bundle/cgroup.procs");
+        fs::read_to_string(path).unwrap_or_default().lines().count()
     }
 
     fn after_delete(&mut self, done: &Done) {

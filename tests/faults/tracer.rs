@@ -43,7 +43,7 @@ pub enum Fault {
 /// What the tracer saw.
 #[derive(Debug, Default)]
 pub struct Traced {
-    /// The exit code of process 0, 128 + signal if it was killed.
+    /// The exit code of process 0; if it was killed, the signal, negative.
     pub code: i32,
     /// The calls in the order of their entries, and whether a call would make a file.
     pub calls: Vec<(Point, bool)>,
@@ -135,7 +135,7 @@ impl<'a> Tracer<'a> {
     fn event(&mut self, status: WaitStatus) {
         match status {
             WaitStatus::Exited(pid, code) => self.ended(pid, code),
-            WaitStatus::Signaled(pid, signal, _) => self.ended(pid, 128 + signal as i32),
+            WaitStatus::Signaled(pid, signal, _) => self.ended(pid, -(signal as i32)),
             WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_EXEC) if pid != self.root => {
                 self.let_go(pid);
             }
