@@ -19,14 +19,23 @@ pub fn write(path: &Path, pid: i32) -> Result<()> {
     let beside = path.with_file_name(beside);
     let written = OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        // One that was killed may have left its own.
+        .truncate(true)
+        .custom_flags(libc::O_NOFOLLOW)
         .mode(0o666)
         .open(&beside)
         .and_then(|mut file| write!(file, "{pid}"))
         .and_then(|()| rename(&beside, path));
     if written.is_err() {
-        // Only what was made here goes; if it was somebody else's, the first error tells.
+        // If it was not even made, the first error tells.
         remove_file(&beside).unwrap_or(());
     }
     written.act(act).map_err(named)
+}
+
+/// Takes it back: the process is gone, and the number may soon be another's.
+pub fn remove(path: &Path) {
+    // The failure that led here is the one to tell.
+    remove_file(path).unwrap_or(());
 }

@@ -4,8 +4,10 @@ mod outside;
 mod wait;
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,8 +25,9 @@ use crate::process::terminal;
 use crate::state::{Container, Record, Status, Undo, gate, identity};
 use crate::supervise::Signals;
 use crate::sys::executable::Disguise;
+use crate::sys::poll::{Deadline, Watch};
 use crate::sys::process::Clone3;
-use crate::sys::{Errno, descriptor, fs, namespace, process, socket};
+use crate::sys::{Errno, descriptor, fs, namespace, poll, process, socket};
 use crate::{namespaces, rootfs, volumes};
 
 /// How long init may take from one gate to the next: a slow network filesystem may take its time, a
@@ -73,6 +76,8 @@ pub struct Runtime<'a> {
     console: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
     notify: Option<Notify>,
+    /// Where the number of init stands, once it does.
+    pid_file: Option<&'a Path>,
     in_user_namespace: bool,
     log: &'a Log,
     /// How many of init's steps the log has been told.
@@ -141,6 +146,7 @@ impl<'a> Runtime<'a> {
             console: None,
             terminal: None,
             notify: None,
+            pid_file: None,
             in_user_namespace: setting.in_user_namespace,
             log: setting.log,
             told: Cell::new(0),
@@ -163,25 +169,38 @@ impl<'a> Runtime<'a> {
             }),
             (Ok(()), None) => Err(Failure::new(Code::System, "the plan starts no process")),
             (Err(failure), None) => Err(failure),
-            (Err(failure), Some(process)) => Err(self.give_up(failure, &process)),
+            (Err(failure), Some(process)) => {
+                let failure = self.give_up(failure, &process);
+                if let Some(path) = self.pid_file {
+                    super::pid_file::remove(path);
+                }
+                Err(failure)
+            }
         }
     }
 
-    /// Init must not outlive a failed plan; if it failed itself, that is the cause.
+    /// Init must not outlive a failed plan; if it failed or ended itself, that is the cause.
     fn give_up(&self, failure: Failure, process: &Process) -> Failure {
         let pidfd = process.pidfd.as_raw_fd();
+        let mut watches = [Watch::readable(pidfd)];
+        // Not being able to look costs the better words, no more.
+        let looked = poll::wait(&mut watches, Deadline::after(Duration::ZERO));
+        let had_ended = looked.is_ok() && watches[0].is_ready();
         // It may have ended by itself, and then its status tells how.
         match process::pidfd_send_signal(pidfd, libc::SIGKILL) {
             Ok(()) | Err(Errno(libc::ESRCH)) => {}
             Err(errno) => return Failure::system("cannot kill init", errno),
         }
         match process::wait_pidfd(pidfd) {
+            Ok(status) if had_ended => self
+                .init_failure()
+                .unwrap_or_else(|| message::died(self.plan, self.report.step(), status)),
             Ok(_) | Err(Errno(libc::ECHILD)) => failure,
             Err(errno) => Failure::system("cannot wait for init", errno),
         }
     }
 
-    fn step(&mut self, step: &Step<RuntimeOp>) -> Result<()> {
+    fn step(&mut self, step: &'a Step<RuntimeOp>) -> Result<()> {
         self.log
             .debug(|| sentence("runtime", &step.op, &step.field));
         let act = || format!("cannot {}", step.op);
@@ -225,7 +244,7 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    fn cgroup_step(&mut self, op: &RuntimeOp) -> Result<()> {
+    fn cgroup_step(&mut self, op: &'a RuntimeOp) -> Result<()> {
         match op {
             RuntimeOp::CreateCgroup { path, enable } => {
                 let created = cgroups::run::create(self.cgroup_mount.as_fd(), path, enable)?;
@@ -246,7 +265,7 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    fn clone_step(&mut self, op: &RuntimeOp) -> Result<()> {
+    fn clone_step(&mut self, op: &'a RuntimeOp) -> Result<()> {
         let act = || format!("cannot {op}");
         match op {
             RuntimeOp::OpenNamespace {
@@ -299,7 +318,7 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    fn init_step(&mut self, op: &RuntimeOp) -> Result<()> {
+    fn init_step(&mut self, op: &'a RuntimeOp) -> Result<()> {
         let act = || format!("cannot {op}");
         let pid = self.pid()?;
         match op {
@@ -332,7 +351,10 @@ impl<'a> Runtime<'a> {
             }
             RuntimeOp::VerifyNamespaces { namespaces } => self.verify_namespaces(pid, *namespaces),
             RuntimeOp::WritePidFile { path } => {
-                super::pid_file::write(Path::new(text(path).as_ref()), pid)
+                let path = Path::new(OsStr::from_bytes(path.as_bytes()));
+                super::pid_file::write(path, pid)?;
+                self.pid_file = Some(path);
+                Ok(())
             }
             RuntimeOp::ListenForReadiness => {
                 let directory =

@@ -437,9 +437,7 @@ fn hand_over(
             Field::new("linux.uidMappings"),
         );
     }
-    if let Some(circumstances) =
-        circumstances.filter(|circumstances| circumstances.in_user_namespace)
-    {
+    if let Some(circumstances) = circumstances {
         process::limits_from_outside(planner, circumstances)?;
     }
     if request.console == Console::Runtime

@@ -93,9 +93,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
             Field::default(),
         );
     }
-    if in_user_namespace {
-        process::limits_from_outside(&mut planner, &circumstances)?;
-    }
+    process::limits_from_outside(&mut planner, &circumstances)?;
     if process.terminal && request.console == Console::Runtime {
         planner.runtime(RuntimeOp::ReceiveTerminal, Field::new("process.terminal"));
     }

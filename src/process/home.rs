@@ -2,14 +2,15 @@
 //!
 //! The file belongs to the image. It may be a fifo that never answers, a link to the host, a device
 //! without end: it is opened inside the root without blocking, must be a plain file, and no more
-//! than a mebibyte of it is read, a piece at a time, on the stack. Whatever is wrong with it, HOME is `/`.
+//! than a mebibyte of it is read, a piece at a time, on the stack. Whatever is wrong with it, HOME is `/`;
+//! a machine that cannot read it now is an error, because another HOME would be another container.
 //! No name service is asked: that would load the image's code into the runtime (CVE-2019-14271).
 
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 use crate::rootfs::resolve;
-use crate::sys::fs;
+use crate::sys::{Result, fs};
 
 /// Longest home directory, with `HOME=` and the NUL.
 const LONGEST: usize = 1024;
@@ -57,32 +58,37 @@ impl Home {
 }
 
 /// Looks the user up; `/` if there is no such user or no such file.
-pub fn find(root: RawFd, uid: u32) -> Home {
+pub fn find(root: RawFd, uid: u32) -> Result<Home> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
     let how = fs::resolve::IN_ROOT | fs::resolve::NO_MAGICLINKS;
-    let Ok(file) = resolve::open_how(root, c"/etc/passwd", flags, how) else {
-        return Home::new(b"/");
+    let file = match resolve::open_how(root, c"/etc/passwd", flags, how) {
+        Err(errno) if errno.is_of_the_machine() => return Err(errno),
+        Err(_) => return Ok(Home::new(b"/")),
+        Ok(file) => file,
     };
-    let is_plain = fs::fstat(file).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
-    let home = if is_plain {
-        search(file, uid)
-    } else {
-        Home::new(b"/")
+    let home = match fs::fstat(file) {
+        Ok(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFREG => search(file, uid),
+        Ok(_) => Ok(Home::new(b"/")),
+        Err(errno) => Err(errno),
     };
     fs::close(file);
     home
 }
 
-fn search(file: RawFd, uid: u32) -> Home {
+fn search(file: RawFd, uid: u32) -> Result<Home> {
     let mut buffer = [0u8; 4096];
     let (mut held, mut total) = (0, 0);
-    while let Ok(length @ 1..) = fs::read(file, &mut buffer[held..]) {
+    loop {
+        let length = fs::read(file, &mut buffer[held..])?;
+        if length == 0 {
+            break;
+        }
         total += length;
         let filled = held + length;
         let mut start = 0;
         while let Some(end) = buffer[start..filled].iter().position(|byte| *byte == b'\n') {
             if let Some(home) = home_of(&buffer[start..start + end], uid) {
-                return Home::new(home);
+                return Ok(Home::new(home));
             }
             start += end + 1;
         }
@@ -97,7 +103,7 @@ fn search(file: RawFd, uid: u32) -> Home {
             break;
         }
     }
-    home_of(&buffer[..held], uid).map_or_else(|| Home::new(b"/"), Home::new)
+    Ok(home_of(&buffer[..held], uid).map_or_else(|| Home::new(b"/"), Home::new))
 }
 
 /// The sixth field of `name:password:uid:gid:comment:home:shell` if the third is this user.
@@ -124,7 +130,7 @@ mod tests {
         ));
         std::fs::create_dir_all(root.join("etc")).unwrap();
         std::fs::write(root.join("etc/passwd"), passwd).unwrap();
-        let home = find(std::fs::File::open(&root).unwrap().as_raw_fd(), uid);
+        let home = find(std::fs::File::open(&root).unwrap().as_raw_fd(), uid).unwrap();
         std::fs::remove_dir_all(root).unwrap();
         home.variable().unwrap().to_str().unwrap().to_owned()
     }
@@ -156,7 +162,7 @@ mod tests {
         let root = std::env::temp_dir().join(format!("corten-home-fifo-{}", std::process::id()));
         std::fs::create_dir_all(root.join("etc")).unwrap();
         nix::unistd::mkfifo(&root.join("etc/passwd"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let home = find(std::fs::File::open(&root).unwrap().as_raw_fd(), 0);
+        let home = find(std::fs::File::open(&root).unwrap().as_raw_fd(), 0).unwrap();
         std::fs::remove_dir_all(root).unwrap();
         assert_eq!(home.variable().unwrap(), c"HOME=/");
     }

@@ -91,20 +91,49 @@ pub fn limits(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Resul
     }
     for (index, rlimit) in circumstances.process.rlimits.iter().enumerate() {
         let field = Field::index("process.rlimits", index);
+        if leaves_no_room(rlimit, circumstances) {
+            continue;
+        }
         let (limit, name) = limit_of(rlimit).map_err(|failure| failure.at(field.clone()))?;
         planner.init(InitOp::SetLimit { limit, name }, field);
     }
     Ok(())
 }
 
-/// Runtime: limits, where init has no power over hard ones.
+/// Runtime: limits over which init has no power, and those with which it could not go on.
 pub fn limits_from_outside(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result<()> {
     for (index, rlimit) in circumstances.process.rlimits.iter().enumerate() {
+        if !circumstances.in_user_namespace && !leaves_no_room(rlimit, circumstances) {
+            continue;
+        }
         let field = Field::index("process.rlimits", index);
+        let least = LEAST_DESCRIPTORS + u64::from(circumstances.kept_descriptors);
+        if is_descriptors(rlimit) && rlimit.soft < least {
+            let text = format!(
+                "RLIMIT_NOFILE of {} leaves init none to wait for start with; the least is {least}",
+                rlimit.soft
+            );
+            return Err(Failure::config(field, text));
+        }
         let (limit, name) = limit_of(rlimit).map_err(|failure| failure.at(field.clone()))?;
         planner.runtime(RuntimeOp::SetLimit { limit, name }, field);
     }
     Ok(())
+}
+
+/// Standard input to error, the start socket, the runtime's, and the one on which `start` calls.
+const LEAST_DESCRIPTORS: u64 = 7;
+
+/// More than init ever holds at a time.
+const ROOM: u64 = 64;
+
+fn is_descriptors(rlimit: &Rlimit) -> bool {
+    rlimit.kind == "RLIMIT_NOFILE"
+}
+
+/// Init needs descriptors of its own until it waits for start: a lower limit comes after that.
+fn leaves_no_room(rlimit: &Rlimit, circumstances: &Circumstances<'_>) -> bool {
+    is_descriptors(rlimit) && rlimit.soft < ROOM + u64::from(circumstances.kept_descriptors)
 }
 
 fn limit_of(rlimit: &Rlimit) -> Result<(Limit, &'static str)> {

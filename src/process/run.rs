@@ -40,7 +40,7 @@ pub fn step(init: &mut Init<'_>, op: &InitOp) -> Result<()> {
         InitOp::RaiseAmbient(bits) => each_bit(*bits).try_for_each(process::raise_ambient),
         InitOp::ForbidNewPrivileges => process::set_no_new_privileges(),
         InitOp::FindHome { uid } => {
-            init.home = super::home::find(init.slot(Slot::ROOT), *uid);
+            init.home = super::home::find(init.slot(Slot::ROOT), *uid)?;
             Ok(())
         }
         InitOp::FindProgram { name, candidates } => find_program(init, name, candidates),
@@ -154,7 +154,7 @@ fn find_program(init: &mut Init<'_>, name: &CStr, candidates: &[CString]) -> Res
                 init.program = index;
                 return super::elf::examine(init.report, candidate);
             }
-            Err(found) if is_path => return Err(found),
+            Err(found) if is_path || found.is_of_the_machine() => return Err(found),
             Err(Errno(libc::EACCES)) => errno = Errno(libc::EACCES),
             Err(_) => {}
         }

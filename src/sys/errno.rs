@@ -12,6 +12,15 @@ impl Errno {
         Self(nix::errno::Errno::last_raw())
     }
 
+    /// Whether it speaks of the machine's state, not of what was asked for: no answer to a question
+    /// whether something is there.
+    pub const fn is_of_the_machine(self) -> bool {
+        matches!(
+            self.0,
+            libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EIO | libc::EAGAIN
+        )
+    }
+
     /// The symbolic name: `ENOENT`.
     pub fn name(self) -> String {
         format!("{:?}", nix::errno::Errno::from_raw(self.0))

@@ -14,16 +14,9 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// pause(2) for ever.
-pub fn wait_to_be_killed() -> ! {
-    loop {
-        // SAFETY: no arguments; returns after a signal function ran, of which there are none.
-        unsafe { libc::pause() };
-    }
-}
-
-/// A child that does nothing until it is killed: its pid and pidfd.
+/// A child that does nothing until it is killed, or its parent is: its pid and pidfd.
 pub fn clone_to_wait(flags: u64) -> Result<(i32, RawFd)> {
+    let parent = getpid();
     // SAFETY: the child makes one system call after the other and nothing else until it is killed.
     let cloned = unsafe {
         clone3(Clone3 {
@@ -33,8 +26,21 @@ pub fn clone_to_wait(flags: u64) -> Result<(i32, RawFd)> {
     }?;
     match cloned {
         Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-        Cloned::Child => wait_to_be_killed(),
+        Cloned::Child => wait_to_be_killed(parent),
     }
+}
+
+/// pause(2) for as long as the parent lives.
+fn wait_to_be_killed(parent: i32) -> ! {
+    if set_parent_death_signal(libc::SIGKILL).is_err() {
+        exit_now(1)
+    }
+    // It may have died before the request.
+    while getppid() == parent {
+        // SAFETY: no arguments; returns after a signal function ran, of which there are none.
+        unsafe { libc::pause() };
+    }
+    exit_now(1)
 }
 
 /// getpid(2), in the caller's pid namespace.

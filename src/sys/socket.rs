@@ -6,6 +6,7 @@ use std::mem::{MaybeUninit, offset_of};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use super::poll::{self, Deadline};
 use super::{Errno, Result, check};
 
 /// The longest path that a socket address holds, in bytes.
@@ -211,13 +212,17 @@ fn message(bytes: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
     message
 }
 
-/// accept4(2), O_CLOEXEC, again after EINTR.
+/// accept4(2), O_CLOEXEC, again after EINTR, and while the machine has no room for another descriptor: the
+/// caller cannot do without the connection, which waits meanwhile.
 pub fn accept(socket: RawFd) -> Result<RawFd> {
     loop {
         let (address, length) = (std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: null pointers ask for no address.
         match check(unsafe { libc::accept4(socket, address, length, libc::SOCK_CLOEXEC) }) {
             Err(Errno(libc::EINTR | libc::ECONNABORTED)) => {}
+            Err(errno) if errno.is_of_the_machine() => {
+                poll::wait(&mut [], Deadline::after(Duration::from_millis(10)))?;
+            }
             result => return result,
         }
     }

@@ -124,6 +124,7 @@ const CALLS: &[Call] = calls![
     SYS_open_tree Changes [EMFILE, ENOMEM],
     SYS_openat Looks [EMFILE, EIO],
     SYS_openat2 Looks [EMFILE, EAGAIN],
+    SYS_pause Waits [],
     SYS_pidfd_getfd Changes [EMFILE],
     SYS_pidfd_open Looks [EMFILE],
     SYS_pidfd_send_signal Changes [EPERM, ESRCH],

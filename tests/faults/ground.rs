@@ -68,12 +68,18 @@ impl Ground {
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(none, "/", none, private, none).expect("the mount namespace is our own");
         mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none).expect("procfs mounts");
-        mount(Some("tmpfs"), &dir, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
-            .expect("tmpfs mounts");
+        mount(
+            Some("tmpfs"),
+            &dir,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some("mode=755"),
+        )
+        .expect("tmpfs mounts");
         let own = cgroup_dir(cgroup).join("runner");
         fs::create_dir_all(&own).expect("root can make a cgroup");
         fs::write(own.join("cgroup.procs"), "0").expect("root can enter a cgroup");
-        for name in ["state", "data", "log"] {
+        for name in ["state", "data", "log", "shared"] {
             fs::create_dir(dir.join(name)).expect("the tmpfs is empty");
         }
         leak_a_descriptor();
@@ -81,7 +87,13 @@ impl Ground {
         let shared = Arc::clone(&watchdog);
         thread::spawn(move || watch(&shared));
         let id = cgroup.replace('/', "-").trim_start_matches('-').to_owned();
-        Self { dir, id, cgroup: cgroup.to_owned(), watchdog, before: BTreeSet::new() }
+        Self {
+            dir,
+            id,
+            cgroup: cgroup.to_owned(),
+            watchdog,
+            before: BTreeSet::new(),
+        }
     }
 
     /// Makes the mount points that a process outside must have made.
@@ -110,23 +122,37 @@ impl Ground {
         at_stop: &mut dyn FnMut(),
     ) -> Done {
         let mut command = Command::new(env::current_exe().expect("procfs is mounted"));
-        command.arg("--traced").arg(host::binary()).args(self.globals()).args(words);
+        command
+            .arg("--traced")
+            .arg(host::binary())
+            .args(self.globals())
+            .args(words);
         self.run(command, Some((Tracer::new(point, at_stop), also)))
     }
 
     fn globals(&self) -> [String; 4] {
         let path = |name: &str| self.dir.join(name).display().to_string();
-        ["--root".to_owned(), path("state"), "--data".to_owned(), path("data")]
+        [
+            "--root".to_owned(),
+            path("state"),
+            "--data".to_owned(),
+            path("data"),
+        ]
     }
 
     fn run(&self, mut command: Command, tracer: Option<(Tracer<'_>, Option<Pid>)>) -> Done {
         let (out, err) = (self.dir.join("log/out"), self.dir.join("log/err"));
         // New files: a container of before may still hold the old ones.
         for path in [&out, &err] {
-            fs::remove_file(path).or_else(ignore_missing).expect("it is ours");
+            fs::remove_file(path)
+                .or_else(ignore_missing)
+                .expect("it is ours");
         }
         let open = |path: &Path| File::create(path).expect("the tmpfs is writable");
-        command.stdin(Stdio::null()).stdout(open(&out)).stderr(open(&err));
+        command
+            .stdin(Stdio::null())
+            .stdout(open(&out))
+            .stderr(open(&err));
         self.watchdog.lock().expect("no thread panicked").until =
             Some(Instant::now() + host::patience(DEADLINE));
         let mut done = Done::default();
@@ -136,8 +162,7 @@ impl Ground {
                 done.code = done.traced.code;
             }
             None => {
-                let child = command.spawn().expect("the runtime is there");
-                done.code = reap_until(i32::try_from(child.id()).expect("a pid is small"));
+                done.code = reap_until(spawn(&mut command));
             }
         }
         let mut watch = self.watchdog.lock().expect("no thread panicked");
@@ -163,13 +188,18 @@ impl Ground {
         }
     }
 
-    /// What was left behind: the difference to what was noted, once the dying are dead.
-    pub fn left(&self) -> Vec<String> {
+    /// What was left behind: the difference to what was noted, once the dying are dead, but for what is fine.
+    pub fn left(&self, is_fine: impl Fn(&String) -> bool) -> Vec<String> {
         let difference = || -> Vec<String> {
             let now = self.things();
-            let more = now.difference(&self.before).map(|thing| format!("left: {thing}"));
-            let less = self.before.difference(&now).map(|thing| format!("gone: {thing}"));
-            more.chain(less).collect()
+            let more = now
+                .difference(&self.before)
+                .map(|thing| format!("left: {thing}"));
+            let less = self
+                .before
+                .difference(&now)
+                .map(|thing| format!("gone: {thing}"));
+            more.chain(less).filter(|thing| !is_fine(thing)).collect()
         };
         let deadline = Instant::now() + host::patience(Duration::from_secs(2));
         loop {
@@ -185,7 +215,11 @@ impl Ground {
     /// Processes, mounts, cgroups, files, the host's name and parameters: one line each.
     pub fn things(&self) -> BTreeSet<String> {
         let mut things = BTreeSet::new();
-        things.extend(processes().into_iter().map(|(pid, name)| format!("process {pid} {name}")));
+        things.extend(
+            processes()
+                .into_iter()
+                .map(|(pid, name)| format!("process {pid} {name}")),
+        );
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("procfs is mounted");
         things.extend(mounts.lines().map(|line| format!("mount {line}")));
         let mut paths = Vec::new();
@@ -194,13 +228,21 @@ impl Ground {
                 paths.push(path.to_owned());
             }
         });
-        things.extend(paths.drain(..).map(|path| format!("cgroup {}", path.display())));
+        things.extend(
+            paths
+                .drain(..)
+                .map(|path| format!("cgroup {}", path.display())),
+        );
         for name in ["state", "data", "bundle"] {
             walk(&self.dir.join(name), &mut |path, _| {
                 things.insert(format!("file {}", path.display()));
             });
         }
-        for path in ["/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname", "/proc/sys/net/ipv4/ip_forward"] {
+        for path in [
+            "/proc/sys/kernel/hostname",
+            "/proc/sys/kernel/domainname",
+            "/proc/sys/net/ipv4/ip_forward",
+        ] {
             things.insert(format!("{path} {}", read(Path::new(path)).trim()));
         }
         things
@@ -216,7 +258,11 @@ pub fn cgroup_dir(path: &str) -> PathBuf {
 pub fn processes() -> Vec<(i32, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("procfs is mounted").flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
             continue;
         };
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
@@ -232,7 +278,11 @@ pub fn processes() -> Vec<(i32, String)> {
 }
 
 fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+    if error.kind() == std::io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 /// Every path below a directory, which may be missing, and whether it is a directory itself.
@@ -253,8 +303,16 @@ fn read(path: &Path) -> String {
 /// A directory of the host that the caller forgot to close: no container may see it.
 fn leak_a_descriptor() {
     let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_DIRECTORY;
-    let leaked = nix::fcntl::open("/", flags, nix::sys::stat::Mode::empty()).expect("there is a root");
+    let leaked =
+        nix::fcntl::open("/", flags, nix::sys::stat::Mode::empty()).expect("there is a root");
     std::mem::forget(leaked);
+}
+
+/// Starts a command that is reaped together with all others.
+#[allow(clippy::zombie_processes)]
+pub fn spawn(command: &mut Command) -> i32 {
+    let child = command.spawn().expect("the program is there");
+    i32::try_from(child.id()).expect("a pid is small")
 }
 
 /// Reaps until this child has ended.
@@ -262,7 +320,9 @@ fn reap_until(child: i32) -> i32 {
     loop {
         match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == child => return code,
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => return -(signal as i32),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => {
+                return -(signal as i32);
+            }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => panic!("waitpid: {errno}"),
         }
@@ -271,7 +331,10 @@ fn reap_until(child: i32) -> i32 {
 
 fn reap() {
     while matches!(
-        waitpid(Pid::from_raw(-1), Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)),
+        waitpid(
+            Pid::from_raw(-1),
+            Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)
+        ),
         Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..))
     ) {}
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ground::Ground;
@@ -30,30 +31,59 @@ say end
 "#;
 
 /// The last line of the script.
-pub const END: &str = "== end\n";
+pub const END: &str = "== end";
+
+/// Which container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Variety {
+    /// Docker's, root in it.
+    Plain,
+    /// With a user and a time namespace, an unprivileged user in it, an overlay and a volume.
+    Mapped,
+    /// With the caller's network by its path and a terminal.
+    Joined,
+}
 
 /// Makes the bundle; its program tells what it finds, or waits.
-pub fn bundle(ground: &Ground, waits: bool) {
+pub fn bundle(ground: &Ground, variety: Variety, waits: bool) {
     let dir = ground.dir.join("bundle");
     let rootfs = dir.join("rootfs");
-    for name in ["bin", "dev", "etc/secrets", "proc", "ro", "sys", "tmp"] {
+    for name in [
+        "bin",
+        "dev",
+        "etc/secrets",
+        "proc",
+        "ro",
+        "sys",
+        "tmp",
+        "var",
+    ] {
         fs::create_dir_all(rootfs.join(name)).expect("the tmpfs is empty");
     }
     fs::copy("/usr/bin/busybox", rootfs.join("bin/busybox")).expect("busybox-static is installed");
     for name in [
-        "sh", "grep", "cat", "ls", "sed", "readlink", "stat", "hostname", "id", "env", "sort", "wc", "mkdir", "mknod",
-        "head", "ip", "sleep", "true",
+        "sh", "grep", "cat", "ls", "sed", "readlink", "stat", "hostname", "id", "env", "sort",
+        "wc", "mkdir", "mknod", "head", "ip", "sleep", "true",
     ] {
         symlink("busybox", rootfs.join("bin").join(name)).expect("the names differ");
     }
-    let write = |path: &str, text: &str| fs::write(rootfs.join(path), text).expect("the tmpfs is writable");
-    write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n");
+    let write =
+        |path: &str, text: &str| fs::write(rootfs.join(path), text).expect("the tmpfs is writable");
+    write(
+        "etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
+    );
     write("etc/group", "root:x:0:\n");
     write("etc/secret", "secret\n");
     write("etc/secrets/secret", "secret\n");
     write("probe", &SCRIPT.replace("ID", &ground.id));
-    let mut bundle = Bundle::new(dir, &format!("{}", ground.cgroup));
+    let mut bundle = Bundle::new(dir, &format!("{}/a", ground.cgroup));
     enrich(&mut bundle, ground);
+    match variety {
+        Variety::Plain => {}
+        Variety::Mapped => mapped(&mut bundle),
+        Variety::Joined => joined(&mut bundle),
+    }
     if waits {
         bundle.sh("sleep 1000 & exec sleep 1000");
     }
@@ -62,7 +92,7 @@ pub fn bundle(ground: &Ground, waits: bool) {
 
 /// A bit of everything that a fault could lose.
 fn enrich(bundle: &mut Bundle, ground: &Ground) {
-    let shared = ground.dir.join("data");
+    let shared = ground.dir.join("shared");
     bundle
         .args(&["sh", "/probe"])
         .set("/root/readonly", json!(true))
@@ -84,6 +114,27 @@ fn enrich(bundle: &mut Bundle, ground: &Ground) {
         .bind(&shared, "/ro", &["rbind", "ro", "nosuid", "nodev"])
         .set("/linux/maskedPaths/3", json!("/proc/kcore"))
         .set("/hooks/createRuntime", json!([{"path": "/bin/true", "timeout": 5}]));
+}
+
+fn mapped(bundle: &mut Bundle) {
+    bundle
+        .userns()
+        .unshare("time")
+        .set("/linux/timeOffsets", json!({"boottime": {"secs": 1000}}))
+        .set("/process/user/uid", json!(1000))
+        .set("/process/user/gid", json!(1000))
+        .set("/process/noNewPrivileges", json!(true))
+        .set("/annotations", json!({"org.corten.overlay": "tmpfs"}))
+        .mount("volume", "kept", "/var", &["nosuid"])
+        .hook("startContainer", "true");
+}
+
+fn joined(bundle: &mut Bundle) {
+    bundle
+        .join("network", "/proc/1/ns/net")
+        .set("/process/terminal", json!(true))
+        .hook("createContainer", "cat >/dev/null")
+        .hook("poststop", "cat >/dev/null");
 }
 
 /// What the program said, without what differs from one container to the next.
@@ -108,7 +159,11 @@ pub fn normal(said: &str) -> String {
 /// A line of mountinfo without its numbers; peer groups without theirs.
 fn mount(line: &str) -> String {
     let words = line.split(' ').enumerate().filter(|(index, _)| *index > 2);
-    let words = words.map(|(_, word)| word.split_once(':').filter(|(kind, _)| ["shared", "master"].contains(kind)).map_or(word, |(kind, _)| kind));
+    let words = words.map(|(_, word)| {
+        word.split_once(':')
+            .filter(|(kind, _)| ["shared", "master"].contains(kind))
+            .map_or(word, |(kind, _)| kind)
+    });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -118,7 +173,11 @@ fn descriptor(line: &str) -> String {
         return String::new();
     };
     let number = left.rsplit(' ').next().unwrap_or_default();
-    let target = if ["0", "1", "2"].contains(&number) { "standard" } else { target };
+    let target = if ["0", "1", "2"].contains(&number) {
+        "standard"
+    } else {
+        target
+    };
     format!("{number} {target}")
 }
 
@@ -128,6 +187,10 @@ fn namespace(line: &str) -> String {
         return line.to_owned();
     };
     let ours = fs::read_link(format!("/proc/self/ns/{kind}")).unwrap_or_default();
-    let whose = if ours.as_os_str() == line { "shared" } else { "own" };
+    let whose = if ours.as_os_str() == line {
+        "shared"
+    } else {
+        "own"
+    };
     format!("{kind} {whose}")
 }

@@ -106,14 +106,21 @@ pub fn main(words: &[String]) -> ExitCode {
         serial: AtomicUsize::new(0),
         cgroup: format!("/corten-faults-{}", process::id()),
     };
-    let wanted: Vec<&str> = words.iter().filter(|word| !word.starts_with("--")).map(String::as_str).collect();
+    let wanted: Vec<&str> = words
+        .iter()
+        .filter(|word| !word.starts_with("--"))
+        .map(String::as_str)
+        .collect();
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenario::ALL {
         let chosen: Vec<Mode> = Mode::ALL
             .into_iter()
             .filter(|mode| {
                 let name = format!("{}:{}", scenario.name(), mode.name());
-                wanted.is_empty() || wanted.iter().any(|word| name == *word || scenario.name() == *word)
+                wanted.is_empty()
+                    || wanted
+                        .iter()
+                        .any(|word| name == *word || scenario.name() == *word)
             })
             .collect();
         if chosen.is_empty() {
@@ -124,12 +131,20 @@ pub fn main(words: &[String]) -> ExitCode {
             continue;
         };
         for mode in chosen {
-            if sweep.all_of(scenario, mode, &calm) { passed += 1 } else { failed += 1 }
+            if sweep.all_of(scenario, mode, &calm) {
+                passed += 1
+            } else {
+                failed += 1
+            }
         }
     }
     leaks::end_everything(&ground::cgroup_dir(&sweep.cgroup));
     println!("faults: {passed} passed, {failed} failed, 0 skipped");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn cannot_run() -> Option<&'static str> {
@@ -143,13 +158,20 @@ impl Sweep {
     /// The scenario without a fault, twice, because nothing can be compared with what varies.
     fn calm(&self, scenario: Scenario) -> Option<Verdict> {
         let (first, second) = (self.turn(scenario, None), self.turn(scenario, None));
-        if std::env::var_os("SHOW").is_some() { println!("{}", first.world.as_deref().unwrap_or("-")); println!("{}", second.world.as_deref().unwrap_or("-")); }
         let mut wrong = [first.defects.clone(), second.defects].concat();
         if first.world != second.world {
-            wrong.push(format!("two containers differ: {}", differences(&first.world, &second.world)));
+            wrong.push(format!(
+                "two containers differ: {}",
+                differences(&first.world, &second.world)
+            ));
         }
-        let unknown = first.calls.iter().filter(|(point, _)| calls::find(point.call).is_none());
-        wrong.extend(unknown.map(|(point, _)| format!("system call {} is not in the table", point.call)));
+        let unknown = first
+            .calls
+            .iter()
+            .filter(|(point, _)| calls::find(point.call).is_none());
+        wrong.extend(
+            unknown.map(|(point, _)| format!("system call {} is not in the table", point.call)),
+        );
         for line in &wrong {
             println!("{} without a fault: {line}", scenario.name());
         }
@@ -160,7 +182,7 @@ impl Sweep {
         let begin = Instant::now();
         let mut faults = faults(&calm.calls, mode);
         let total = faults.len();
-        if !self.is_full && !(scenario == Scenario::Create && mode == Mode::Kill) {
+        if !(self.is_full || scenario.name() == "create" && mode == Mode::Kill) {
             let stride = total.div_ceil(SAMPLE).max(1);
             faults = faults.into_iter().step_by(stride).collect();
         }
@@ -192,7 +214,13 @@ impl Sweep {
         count.bad.is_empty()
     }
 
-    fn judge(&self, scenario: Scenario, fault: (Point, Fault), calm: &Verdict, count: &Mutex<Count>) {
+    fn judge(
+        &self,
+        scenario: Scenario,
+        fault: (Point, Fault),
+        calm: &Verdict,
+        count: &Mutex<Count>,
+    ) {
         let mut verdict = self.turn(scenario, Some(fault));
         if !verdict.reached && verdict.defects.is_empty() {
             count.lock().expect("no thread panicked").unreached += 1;
@@ -217,7 +245,11 @@ impl Sweep {
     fn turn(&self, scenario: Scenario, fault: Option<(Point, Fault)>) -> Verdict {
         let number = self.serial.fetch_add(1, Ordering::Relaxed);
         let cgroup = format!("{}/p{number}", self.cgroup);
-        let turn = Turn { scenario, fault, cgroup: cgroup.clone() };
+        let turn = Turn {
+            scenario,
+            fault,
+            cgroup: cgroup.clone(),
+        };
         let verdict = play(&turn);
         leaks::end_everything(&ground::cgroup_dir(&cgroup));
         verdict
@@ -254,10 +286,13 @@ fn play(turn: &Turn) -> Verdict {
         thread::sleep(Duration::from_millis(1));
     }
     let (out, err) = (out.join().expect("no panic"), err.join().expect("no panic"));
-    out.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_else(|| Verdict {
-        defects: vec![format!("the ground gave way: {out}{err}")],
-        ..Verdict::default()
-    })
+    out.lines()
+        .last()
+        .and_then(|line| serde_json::from_str(line).ok())
+        .unwrap_or_else(|| Verdict {
+            defects: vec![format!("the ground gave way: {out}{err}")],
+            ..Verdict::default()
+        })
 }
 
 /// Every fault of a mode, in the order of the calls.
@@ -270,7 +305,9 @@ fn faults(calls: &[(Point, bool)], mode: Mode) -> Vec<(Point, Fault)> {
         match mode {
             Mode::Errno => faults.extend(call.errors().into_iter().map(|fault| (*point, fault))),
             Mode::Kill if *makes || call.kind != Kind::Looks => faults.push((*point, Fault::Kill)),
-            Mode::Interrupt if call.kind == Kind::Waits => faults.push((*point, Fault::Errno(libc::EINTR))),
+            Mode::Interrupt if call.kind == Kind::Waits => {
+                faults.push((*point, Fault::Errno(libc::EINTR)))
+            }
             Mode::Kill | Mode::Interrupt => {}
         }
     }
@@ -280,12 +317,19 @@ fn faults(calls: &[(Point, bool)], mode: Mode) -> Vec<(Point, Fault)> {
 fn name(scenario: Scenario, (point, fault): (Point, Fault)) -> String {
     let call = calls::find(point.call).map_or("?", |call| call.name);
     let fault = match fault {
-        Fault::Errno(errno) | Fault::ErrnoAfterwards(errno) => format!("{:?}", nix::errno::Errno::from_raw(errno)),
+        Fault::Errno(errno) | Fault::ErrnoAfterwards(errno) => {
+            format!("{:?}", nix::errno::Errno::from_raw(errno))
+        }
         Fault::Kill => "SIGKILL".to_owned(),
         Fault::Stop => "stop".to_owned(),
     };
     let call = call.trim_start_matches("SYS_");
-    format!("{} process {} {call} #{} {fault}", scenario.name(), point.process, point.occurrence)
+    format!(
+        "{} process {} {call} #{} {fault}",
+        scenario.name(),
+        point.process,
+        point.occurrence
+    )
 }
 
 /// The lines that are not in both.
@@ -298,8 +342,14 @@ fn differences(one: &Option<String>, other: &Option<String>) -> String {
         lines
     };
     let (one, other) = (count(one), count(other));
-    let lost = one.iter().filter(|(line, n)| other.get(*line) != Some(n)).map(|(line, _)| format!("- {line}"));
-    let new = other.iter().filter(|(line, n)| one.get(*line) != Some(n)).map(|(line, _)| format!("+ {line}"));
-    let lines: Vec<String> = lost.chain(new).collect();
+    let lost = one
+        .iter()
+        .filter(|(line, n)| other.get(*line) != Some(n))
+        .map(|(line, _)| format!("- {line}"));
+    let new = other
+        .iter()
+        .filter(|(line, n)| one.get(*line) != Some(n))
+        .map(|(line, _)| format!("+ {line}"));
+    let lines: Vec<String> = lost.chain(new).take(12).collect();
     format!("\n      {}", lines.join("\n      "))
 }

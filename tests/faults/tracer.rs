@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::process::Command;
 
+use super::ground;
 use nix::errno::Errno;
 use nix::libc::{self, c_long};
 use nix::sys::ptrace::{self, Options};
@@ -97,8 +98,7 @@ impl<'a> Tracer<'a> {
 
     /// Traces a command (which must be [`stub`] of this program) and a process that is already there.
     pub fn run(mut self, mut command: Command, also: Option<Pid>) -> Traced {
-        let child = command.spawn().expect("the test can run itself");
-        self.root = Pid::from_raw(i32::try_from(child.id()).expect("a pid is small"));
+        self.root = Pid::from_raw(ground::spawn(&mut command));
         self.adopt(self.root);
         if let Some(pid) = also {
             ptrace::seize(pid, options()).expect("root may trace");
@@ -174,7 +174,10 @@ impl<'a> Tracer<'a> {
             .processes
             .get_mut(&pid)
             .is_some_and(|one| std::mem::take(&mut one.is_new));
-        self.go_on(pid, signal.filter(|signal| !(is_new && *signal == Signal::SIGSTOP)));
+        self.go_on(
+            pid,
+            signal.filter(|signal| !(is_new && *signal == Signal::SIGSTOP)),
+        );
     }
 
     fn ended(&mut self, pid: Pid, code: i32) {
