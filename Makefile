@@ -9,7 +9,7 @@ CARGO_TARGET_DIR ?= target
 CORTEN := $(CARGO_TARGET_DIR)/corten
 COMPLETIONS := bash-completion/completions zsh/site-functions fish/vendor_completions.d
 
-.PHONY: help setup build demo test test-native test-vm real validation bench install clean
+.PHONY: help setup build demo test test-native test-vm real validation faults bench install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,6 +39,9 @@ real: build ## the three real jobs: a shell, nginx and redis from Debian, Docker
 
 validation: build ## the validation suite of the specification, in a virtual machine (as root); T=names chooses some
 	CORTEN_BIN=$(abspath $(CORTEN)) tests/oci-validation/run $(T)
+
+faults: build ## every system call of the runtime fails once (ten minutes); T=words chooses
+	CORTEN_BIN=$(abspath $(CORTEN)) cargo test --test faults -- --all $(T)
 
 bench: build ## compare with the peers found here and the floor, interleaved; O=options of bench/bench.py
 	bench/run $(O)

@@ -6,8 +6,8 @@
 //! the id free again; and where the command said that all is well, is the container the one that it would
 //! have been? See `scenario.rs`.
 //!
-//! The default is a fixed sample; `--all` is the sweep (`make faults`). Words choose scenarios and kinds:
-//! `create`, `create:kill`; `--point PROCESS:CALL:N:FAULT` plays one point again.
+//! The default is a fixed sample; `--all` is the sweep (`make faults`). Words choose: `create`, `create:kill`,
+//! or one fault as it is printed, `"create process 1 read #3 EIO"`.
 
 // A test that does not find what it needs fails by panicking.
 #![allow(clippy::unwrap_used)]

@@ -81,6 +81,7 @@ pub fn stand(turn: &str) -> ! {
 
 struct Sweep {
     is_full: bool,
+    wanted: Vec<String>,
     serial: AtomicUsize,
     cgroup: String,
 }
@@ -103,24 +104,25 @@ pub fn main(words: &[String]) -> ExitCode {
     Ground::prepare();
     let sweep = Sweep {
         is_full: words.iter().any(|word| word == "--all"),
+        wanted: words
+            .iter()
+            .filter(|word| !word.starts_with("--"))
+            .cloned()
+            .collect(),
         serial: AtomicUsize::new(0),
         cgroup: format!("/corten-faults-{}", process::id()),
     };
-    let wanted: Vec<&str> = words
-        .iter()
-        .filter(|word| !word.starts_with("--"))
-        .map(String::as_str)
-        .collect();
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenario::ALL {
         let chosen: Vec<Mode> = Mode::ALL
             .into_iter()
             .filter(|mode| {
-                let name = format!("{}:{}", scenario.name(), mode.name());
-                wanted.is_empty()
-                    || wanted
-                        .iter()
-                        .any(|word| name == *word || scenario.name() == *word)
+                let name = scenario.name();
+                let whole = format!("{name}:{}", mode.name());
+                let one = format!("{name} ");
+                let is_meant =
+                    |word: &String| *word == name || *word == whole || word.starts_with(&one);
+                sweep.wanted.is_empty() || sweep.wanted.iter().any(is_meant)
             })
             .collect();
         if chosen.is_empty() {
@@ -180,12 +182,9 @@ impl Sweep {
 
     fn all_of(&self, scenario: Scenario, mode: Mode, calm: &Verdict) -> bool {
         let begin = Instant::now();
-        let mut faults = faults(&calm.calls, mode);
+        let faults = faults(&calm.calls, mode);
         let total = faults.len();
-        if !(self.is_full || scenario.name() == "create" && mode == Mode::Kill) {
-            let stride = total.div_ceil(SAMPLE).max(1);
-            faults = faults.into_iter().step_by(stride).collect();
-        }
+        let faults = self.choose(scenario, mode, faults);
         let count = Mutex::new(Count::default());
         let queue = Mutex::new(faults.into_iter());
         thread::scope(|scope| {
@@ -212,6 +211,23 @@ impl Sweep {
             begin.elapsed().as_secs_f64()
         );
         count.bad.is_empty()
+    }
+
+    fn choose(
+        &self,
+        scenario: Scenario,
+        mode: Mode,
+        mut faults: Vec<(Point, Fault)>,
+    ) -> Vec<(Point, Fault)> {
+        if self.wanted.iter().any(|word| word.contains(' ')) {
+            faults.retain(|fault| self.wanted.contains(&name(scenario, *fault)));
+            return faults;
+        }
+        if self.is_full || scenario.name() == "create" && mode == Mode::Kill {
+            return faults;
+        }
+        let stride = faults.len().div_ceil(SAMPLE).max(1);
+        faults.into_iter().step_by(stride).collect()
     }
 
     fn judge(
