@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::words::{CAPABILITIES, HOOKS, MEMORY_FLAGS, MEMORY_MODES, NAMESPACES};
 use crate::engine::{LAYERS_ANNOTATION, OVERLAY_ANNOTATION};
+use crate::hooks::plan::{STDERR, STDOUT};
 use crate::{rootfs, seccomp};
 
 /// The oldest and the newest version of the specification.
@@ -15,7 +16,7 @@ const OCI_VERSIONS: [&str; 2] = ["1.0.0", "1.3.0"];
 
 /// Annotations that make the runtime do something on the host: an engine that takes a configuration
 /// from somebody else should look at them.
-const UNSAFE_ANNOTATIONS: [&str; 2] = [LAYERS_ANNOTATION, OVERLAY_ANNOTATION];
+const UNSAFE_ANNOTATIONS: [&str; 4] = [LAYERS_ANNOTATION, OVERLAY_ANNOTATION, STDOUT, STDERR];
 
 /// The whole object.
 pub fn features() -> Value {
@@ -48,7 +49,7 @@ fn linux() -> Value {
         },
         "apparmor": {"enabled": true},
         "selinux": {"enabled": true},
-        "intelRdt": {"enabled": false},
+        "intelRdt": {"enabled": false, "schemata": false, "monitoring": false},
         "memoryPolicy": {
             "modes": MEMORY_MODES.map(|(name, _)| name),
             "flags": MEMORY_FLAGS.map(|(name, _)| name),

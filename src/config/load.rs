@@ -62,6 +62,12 @@ impl Loaded {
         self.warnings = findings.warnings;
         Ok(self)
     }
+
+    /// A warning for each property that the specification does not know (config.md, Extensibility). It takes
+    /// a second reading of the text, so it is asked for only where somebody will see them.
+    pub fn unknown(&self) -> Vec<String> {
+        fields::unknown(&self.text)
+    }
 }
 
 /// The text of a configuration that was not read, or is not any more what was read.

@@ -9,6 +9,7 @@ use super::{AtEnd, CreateRequest, RunRequest, rootless};
 use crate::cgroups::CgroupPath;
 use crate::cgroups::layout::Access;
 use crate::cli::globals::{CgroupDriver as Driver, Rootless};
+use crate::cli::log::Level;
 use crate::config::{self, Loaded, Mount, NamespaceType, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::clone::Process;
@@ -35,7 +36,8 @@ use crate::{cgroups, rootfs, volumes};
 pub struct Decision {
     /// What will happen.
     pub plan: Plan,
-    loaded: Loaded,
+    /// What was read.
+    pub loaded: Loaded,
     host: Host,
     request: Request,
     cgroup: Option<CgroupPath>,
@@ -320,6 +322,12 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
         request,
         cgroup,
     } = decision;
+    if create.log.level() != Level::Normal {
+        loaded
+            .unknown()
+            .iter()
+            .for_each(|warning| create.log.warn(warning));
+    }
     for warning in loaded.warnings.iter().chain(&plan.warnings) {
         create.log.warn(warning);
     }

@@ -324,7 +324,11 @@ pub fn explain(request: &ExplainRequest) -> Result<String> {
         Some(_) => Stay::Detach,
         None => Stay::Foreground,
     };
-    let plan = birth::decide(&request.create, Start::Later, stay)?.plan;
+    let birth::Decision {
+        mut plan, loaded, ..
+    } = birth::decide(&request.create, Start::Later, stay)?;
+    let of_the_text = [loaded.unknown(), loaded.warnings].concat();
+    plan.warnings.splice(..0, of_the_text);
     Ok(match request.format {
         ExplainFormat::Text => show::text(&plan),
         ExplainFormat::Json => format!("{:#}\n", show::json(&plan)),

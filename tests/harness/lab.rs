@@ -156,6 +156,17 @@ impl Lab {
         self.run_call(bundle, flags, &self.id()).done()
     }
 
+    /// `run` in the foreground, to its end, with warnings on stderr; runc has no flag for them.
+    pub fn run_with_warnings(&self, bundle: &Bundle) -> Done {
+        let (path, id) = (bundle.write(), self.id());
+        let words = ["--log-level", "warning", "run", "--bundle", &path, &id];
+        self.corten(if self.is_corten() {
+            &words
+        } else {
+            &words[2..]
+        })
+    }
+
     /// `run` with flags, yet to be carried out.
     pub fn run_call(&self, bundle: &Bundle, flags: &[&str], id: &str) -> Call {
         let path = bundle.write();

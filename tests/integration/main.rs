@@ -10,6 +10,7 @@
 mod harness;
 
 mod exec;
+mod hooks;
 mod isolation;
 mod leavings;
 mod lifecycle;
@@ -18,13 +19,16 @@ mod namespaces;
 mod output;
 mod process;
 mod readiness;
+mod resources;
 mod rootless;
+mod seccomp;
 
 fn main() -> std::process::ExitCode {
     harness::runner::main(
         "integration",
         &[
             exec::TESTS,
+            hooks::TESTS,
             isolation::TESTS,
             leavings::TESTS,
             lifecycle::TESTS,
@@ -33,7 +37,9 @@ fn main() -> std::process::ExitCode {
             output::TESTS,
             process::TESTS,
             readiness::TESTS,
+            resources::TESTS,
             rootless::TESTS,
+            seccomp::TESTS,
         ],
     )
 }

@@ -347,7 +347,7 @@ fn file_system_data_on_a_bind_mount_is_ignored_with_a_warning(lab: &Lab) {
     bundle
         .bind(&source(lab), "/x", &["bind", "ro", "mode=755", "size=1m"])
         .args(&["cat", "/x/file"]);
-    let done = lab.run(&bundle).ok();
+    let done = lab.run_with_warnings(&bundle).ok();
     assert_eq!(done.out, "of the host\n");
     assert!(
         done.err.contains("mounts[7].options") && done.err.contains("mode=755,size=1m"),

@@ -360,7 +360,12 @@ fn a_typo_in_a_property_is_not_fatal(lab: &Lab) {
     bundle
         .set("/linux/rootPropagation", json!("private"))
         .set("/vendor", json!({"x": 1}));
-    lab.run(&bundle).ok();
+    let done = lab.run_with_warnings(&bundle).ok();
+    let told = |words: &[&str]| words.iter().all(|word| done.err.contains(word));
+    assert!(
+        !lab.is_corten() || told(&["linux.rootPropagation", "rootfsPropagation", "vendor"]),
+        "{done:?}"
+    );
 }
 
 fn debug_tells_every_step_of_both_halves(lab: &Lab) {

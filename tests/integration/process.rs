@@ -106,7 +106,11 @@ fn an_unknown_capability_is_no_failure(lab: &Lab) {
             json!("CAP_WARP_DRIVE"),
         );
     }
-    lab.run(&bundle).ok();
+    let done = lab.run_with_warnings(&bundle).ok();
+    assert!(
+        !lab.is_corten() || done.err.contains("CAP_WARP_DRIVE"),
+        "{done:?}"
+    );
 }
 
 fn no_new_privileges_is_set(lab: &Lab) {

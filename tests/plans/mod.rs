@@ -66,6 +66,21 @@ pub const CASES: &[Case] = &[
     }),
     ("process", || plan(&process(), &request(), &Host::ideal())),
     ("limits", || plan(&limits(), &request(), &Host::ideal())),
+    ("selinux", || {
+        let labels = [
+            ("/process/selinuxLabel", json!("system_u:system_r:box_t:s0")),
+            (
+                "/linux/mountLabel",
+                json!("system_u:object_r:box_file_t:s0"),
+            ),
+        ];
+        let host = Host {
+            apparmor: false,
+            selinux: true,
+            ..Host::ideal()
+        };
+        plan(&patched(&base(), &labels), &request(), &host)
+    }),
     ("no_process", || {
         plan(
             &patched(&seccomp(), &[("/process", Value::Null)]),

@@ -1,0 +1,262 @@
+//! Hooks: their order, where they run, what they are told, and what their failure does (config.md,
+//! POSIX-platform Hooks; runtime.md, Lifecycle).
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Bundle, Lab, tests};
+
+tests![
+    hooks_come_in_order_in_their_namespaces_and_with_the_state,
+    hooks_of_one_kind_come_in_the_order_of_the_list,
+    a_poststart_hook_finds_the_program_running,
+    a_poststop_hook_finds_nothing_left,
+    a_start_container_hook_sees_the_container,
+    a_create_container_hook_comes_after_the_mounts,
+    a_failed_hook_of_create_undoes_the_container,
+    a_failed_start_container_hook_undoes_the_container,
+    a_failed_poststart_hook_undoes_the_container,
+    a_failed_poststop_hook_is_a_warning_and_the_next_one_runs,
+    a_hook_that_takes_too_long_is_a_failed_one,
+    a_relative_hook_path_and_a_timeout_of_zero_are_refused,
+];
+
+const KINDS: [&str; 6] = [
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+];
+
+/// The state on stdin, and a function for one property of it.
+const READ_STATE: &str = r#"
+    state=$(cat)
+    of() { echo "$state" | grep -o "\"$1\": *\"*[^,\"}]*" | head -n 1 | sed 's/.*[:"] *//'; }
+"#;
+
+/// Appends to a file of the host, which the container has as `/log`.
+fn script(kind: &str, log: &Path, text: &str) -> String {
+    let file = if kind == "startContainer" {
+        "/log".to_owned()
+    } else {
+        log.display().to_string()
+    };
+    format!("{READ_STATE} echo {text} >>{file}")
+}
+
+/// A bundle whose container has the log, and the log.
+fn logged(lab: &Lab) -> (Bundle, std::path::PathBuf) {
+    let log = lab.file("log", "");
+    let mut bundle = lab.sleeper();
+    bundle.bind(&log, "/log", &["bind"]);
+    (bundle, log)
+}
+
+fn hooks_come_in_order_in_their_namespaces_and_with_the_state(lab: &Lab) {
+    lab.need_corten("runc 1.1 has startContainer hooks after its own filter");
+    let (mut bundle, log) = logged(lab);
+    for kind in KINDS {
+        let text = format!("{kind} $(of status) $(of id) $(readlink /proc/self/ns/uts) $(of pid)");
+        bundle.hook(kind, &script(kind, &log, &text));
+    }
+    let container = lab.create(&bundle);
+    let at_create = fs::read_to_string(&log).unwrap();
+    assert_eq!(at_create.lines().count(), 3, "{at_create}");
+    let pid = container.pid();
+    let inside = fs::read_link(format!("/proc/{pid}/ns/uts")).unwrap();
+    let outside = fs::read_link("/proc/self/ns/uts").unwrap();
+    container.start();
+    container.end();
+    let (inside, outside) = (inside.display(), outside.display());
+    let id = &container.id;
+    let expected = [
+        format!("prestart creating {id} {outside} {pid}"),
+        format!("createRuntime creating {id} {outside} {pid}"),
+        // As the container sees it: it is the first process of its pid namespace.
+        format!("createContainer creating {id} {inside} 1"),
+        format!("startContainer created {id} {inside} 1"),
+        format!("poststart running {id} {outside} {pid}"),
+        format!("poststop stopped {id} {outside}"),
+    ];
+    let text = fs::read_to_string(&log).unwrap();
+    for (line, expected) in text.lines().zip(&expected) {
+        assert!(
+            line.starts_with(expected.as_str()),
+            "{line} is not {expected}"
+        );
+    }
+    assert_eq!(text.lines().count(), expected.len(), "{text}");
+}
+
+fn hooks_of_one_kind_come_in_the_order_of_the_list(lab: &Lab) {
+    let (mut bundle, log) = logged(lab);
+    for kind in KINDS {
+        for number in 1..=3 {
+            bundle.hook(kind, &script(kind, &log, &format!("{kind}{number}")));
+        }
+    }
+    let container = lab.create(&bundle);
+    container.start();
+    container.end();
+    let all = KINDS
+        .iter()
+        .flat_map(|kind| (1..=3).map(move |number| format!("{kind}{number}\n")));
+    assert_eq!(fs::read_to_string(&log).unwrap(), all.collect::<String>());
+}
+
+fn a_poststart_hook_finds_the_program_running(lab: &Lab) {
+    lab.need_corten("runc 1.1 runs it before the program");
+    let (mut bundle, log) = logged(lab);
+    let text = "$(tr '\\0' ' ' </proc/$(of pid)/cmdline)";
+    for _ in 0..5 {
+        bundle.hook("poststart", &script("poststart", &log, text));
+    }
+    for _ in 0..5 {
+        fs::write(&log, "").unwrap();
+        let container = lab.create(&bundle);
+        container.start();
+        container.end();
+        let text = fs::read_to_string(&log).unwrap();
+        assert_eq!(text, "sleep 1000\n".repeat(5));
+    }
+    fs::write(&log, "").unwrap();
+    lab.start(&bundle).end();
+    assert_eq!(
+        fs::read_to_string(&log).unwrap(),
+        "sleep 1000\n".repeat(5),
+        "run --detach"
+    );
+}
+
+fn a_poststop_hook_finds_nothing_left(lab: &Lab) {
+    let (mut bundle, log) = logged(lab);
+    let cgroup = format!(
+        "/sys/fs/cgroup{}",
+        bundle.config["linux"]["cgroupsPath"].as_str().unwrap()
+    );
+    let text = format!("$(test -e {cgroup} && echo cgroup; echo gone)");
+    bundle.hook("poststop", &script("poststop", &log, &text));
+    lab.start(&bundle).end();
+    assert_eq!(fs::read_to_string(&log).unwrap(), "gone\n");
+}
+
+fn a_start_container_hook_sees_the_container(lab: &Lab) {
+    let (mut bundle, log) = logged(lab);
+    bundle.hook(
+        "startContainer",
+        "echo $(hostname) $(readlink /bin/sh) $(cat /proc/1/comm) >>/log",
+    );
+    let container = lab.create(&bundle);
+    assert_eq!(fs::read_to_string(&log).unwrap(), "", "not before start");
+    container.start();
+    container.end();
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.starts_with("box busybox "), "{text}");
+    assert!(!text.contains("sleep"), "the program came first: {text}");
+}
+
+fn a_create_container_hook_comes_after_the_mounts(lab: &Lab) {
+    let (mut bundle, log) = logged(lab);
+    let root = bundle.rootfs().display().to_string();
+    let text = format!(
+        "$(grep -c ' {root}/proc ' /proc/self/mountinfo) $(test -e {root}/../config.json && echo host)"
+    );
+    bundle.hook("createContainer", &script("createContainer", &log, &text));
+    lab.create(&bundle).end();
+    assert_eq!(fs::read_to_string(&log).unwrap(), "1 host\n");
+}
+
+fn a_failed_hook_of_create_undoes_the_container(lab: &Lab) {
+    lab.need_corten("runc 1.1 runs no poststop hooks then");
+    for (index, kind) in KINDS[..3].iter().enumerate() {
+        let (mut bundle, log) = logged(lab);
+        for kind in KINDS {
+            bundle.hook(kind, &script(kind, &log, kind));
+        }
+        bundle.hook(kind, "echo the words of the hook >&2; exit 7");
+        bundle.hook(kind, &script(kind, &log, "never"));
+        let done = lab.refuse(&bundle);
+        assert!(
+            done.err.contains(&format!("hooks.{kind}[1]"))
+                && done.err.contains("the words of the hook"),
+            "{done:?}"
+        );
+        let ran = [&KINDS[..=index], &["poststop"]].concat();
+        let text = fs::read_to_string(&log).unwrap();
+        assert_eq!(text.lines().collect::<Vec<_>>(), ran);
+    }
+}
+
+fn a_failed_start_container_hook_undoes_the_container(lab: &Lab) {
+    lab.need_corten("runc 1.1 leaves the container");
+    let (mut bundle, log) = logged(lab);
+    bundle.hook("startContainer", "exit 7");
+    bundle.hook("poststart", &script("poststart", &log, "poststart"));
+    bundle.hook("poststop", &script("poststop", &log, "poststop"));
+    let container = lab.create(&bundle);
+    let done = container.corten(&["start"], &[]);
+    assert!(
+        done.code == 1 && done.err.contains("hooks.startContainer[0]"),
+        "{done:?}"
+    );
+    assert_eq!(fs::read_to_string(&log).unwrap(), "poststop\n");
+    container.corten(&["state"], &[]).fails(1, "does not exist");
+}
+
+fn a_failed_poststart_hook_undoes_the_container(lab: &Lab) {
+    lab.need_corten("runc 1.1 leaves the container");
+    let (mut bundle, log) = logged(lab);
+    bundle.hook("poststart", "exit 7");
+    bundle.hook("poststart", &script("poststart", &log, "never"));
+    bundle.hook("poststop", &script("poststop", &log, "poststop"));
+    let container = lab.create(&bundle);
+    let pid = container.pid();
+    let done = container.corten(&["start"], &[]);
+    assert!(
+        done.code == 1 && done.err.contains("hooks.poststart[0]"),
+        "{done:?}"
+    );
+    assert_eq!(fs::read_to_string(&log).unwrap(), "poststop\n");
+    assert!(!Path::new(&format!("/proc/{pid}/root/log")).exists());
+    container.corten(&["state"], &[]).fails(1, "does not exist");
+}
+
+fn a_failed_poststop_hook_is_a_warning_and_the_next_one_runs(lab: &Lab) {
+    lab.need_corten("runc 1.1 ends at the first failure");
+    let (mut bundle, log) = logged(lab);
+    bundle.hook("poststop", "echo the words of the hook >&2; exit 7");
+    bundle.hook("poststop", &script("poststop", &log, "next"));
+    let container = lab.start(&bundle);
+    let done = container.corten(&["delete", "--force"], &[]).ok();
+    assert!(done.err.contains("hooks.poststop[0]"), "{done:?}");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "next\n");
+    container.corten(&["state"], &[]).fails(1, "does not exist");
+}
+
+fn a_hook_that_takes_too_long_is_a_failed_one(lab: &Lab) {
+    let (mut bundle, _) = logged(lab);
+    bundle.hook("createRuntime", "sleep 1000");
+    bundle.set("/hooks/createRuntime/0/timeout", 1.into());
+    let done = lab.refuse(&bundle);
+    assert!(
+        !lab.is_corten() || done.err.contains("hooks.createRuntime[0]"),
+        "{done:?}"
+    );
+}
+
+fn a_relative_hook_path_and_a_timeout_of_zero_are_refused(lab: &Lab) {
+    lab.need_corten("runc looks at neither");
+    let (mut bundle, _) = logged(lab);
+    bundle.hook("poststop", "true");
+    bundle.set("/hooks/poststop/0/path", "bin/sh".into());
+    assert!(lab.refuse(&bundle).err.contains("hooks.poststop[0].path"));
+    bundle.set("/hooks/poststop/0/path", "/bin/sh".into());
+    bundle.set("/hooks/poststop/0/timeout", 0.into());
+    assert!(
+        lab.refuse(&bundle)
+            .err
+            .contains("hooks.poststop[0].timeout")
+    );
+}
