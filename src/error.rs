@@ -243,6 +243,24 @@ impl Failure {
         self
     }
 
+    /// All that is wrong, in one failure: the first one's parts, and the others in its words.
+    pub fn together(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut failures = failures.into_iter();
+        let mut first = failures.next()?;
+        let others: String = failures.map(|other| format!("; {other}")).collect();
+        if others.is_empty() {
+            return Some(first);
+        }
+        // What was its cause and its hint stands before the others, not behind them.
+        let told = Self {
+            field: Field::default(),
+            ..first.clone()
+        };
+        first.act = format!("{told}{others}");
+        (first.cause, first.hint) = (None, None);
+        Some(first)
+    }
+
     /// The errno, where a system call failed.
     pub fn errno(&self) -> Option<Errno> {
         match self.cause {

@@ -29,14 +29,42 @@ pub struct Host {
     pub apparmor: bool,
     /// SELinux is there.
     pub selinux: bool,
+    /// What the runtime itself is limited to.
+    pub limits: OwnLimits,
     /// Where cgroups are.
     pub cgroup: CgroupHost,
+}
+
+/// Resource limits of the runtime, which the container's process is born with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnLimits {
+    /// Soft limit of the stack: it also bounds the strings of execve(2).
+    pub stack: u64,
+    /// Hard limits by their number, where they cannot be raised: without CAP_SYS_RESOURCE.
+    pub hard: Option<[u64; 16]>,
+}
+
+impl OwnLimits {
+    fn probe(may_raise: bool) -> Result<Self> {
+        let limit = |resource| process::limit(resource).act(|| "cannot read the own limits");
+        let mut hard = [u64::MAX; 16];
+        if !may_raise {
+            for (resource, hard) in (0..).zip(&mut hard) {
+                *hard = limit(resource)?.hard;
+            }
+        }
+        Ok(Self {
+            stack: limit(libc::RLIMIT_STACK)?.soft,
+            hard: (!may_raise).then_some(hard),
+        })
+    }
 }
 
 const CAP_SETGID: u32 = 6;
 const CAP_SETUID: u32 = 7;
 /// capabilities(7).
 pub const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_RESOURCE: u32 = 24;
 
 impl Host {
     /// Asks the kernel what this configuration depends on.
@@ -67,6 +95,7 @@ impl Host {
             grantable: sets.permitted,
             apparmor: asks_apparmor && has_apparmor(),
             selinux: asks_selinux && has_selinux(),
+            limits: OwnLimits::probe(sets.effective & 1 << CAP_SYS_RESOURCE != 0)?,
             cgroup: CgroupHost::probe(cgroups_path, filter)?,
         })
     }
@@ -82,6 +111,10 @@ impl Host {
             grantable: (1 << 41) - 1,
             apparmor: true,
             selinux: false,
+            limits: OwnLimits {
+                stack: 8 << 20,
+                hard: None,
+            },
             cgroup: CgroupHost {
                 mount: "/sys/fs/cgroup".into(),
                 layout: crate::cgroups::layout::Layout::Unified,

@@ -110,10 +110,9 @@ pub fn plan_writes(resources: &Resources, host: &CgroupHost) -> Result<Vec<Write
     let asks =
         |write: &Write| !write.is_unlimited() || resources.unified.get(&write.file).is_some();
     writes.retain(|write| is_available(write, host) || asks(write));
-    match writes.iter().find(|write| !is_available(write, host)) {
-        None => Ok(writes),
-        Some(write) => Err(unavailable(write, host)),
-    }
+    let missing = writes.iter().filter(|write| !is_available(write, host));
+    let faults = missing.map(|write| unavailable(write, host));
+    Failure::together(faults.collect::<Vec<_>>()).map_or(Ok(writes), Err)
 }
 
 fn is_available(write: &Write, host: &CgroupHost) -> bool {

@@ -25,6 +25,8 @@ pub struct Loaded {
     pub text: Vec<u8>,
     /// What the operator should know, though nothing is wrong. Filled by [`Self::checked`].
     pub warnings: Vec<String>,
+    /// Whether the text is still what somebody wrote, so that a line of it means something.
+    is_as_written: bool,
 }
 
 /// Reads `config.json` of a bundle. Only its form is checked; see [`Loaded::checked`].
@@ -40,6 +42,7 @@ pub fn load_file(path: &Path) -> Result<Loaded> {
         spec,
         text,
         warnings: Vec::new(),
+        is_as_written: true,
     })
 }
 
@@ -50,6 +53,7 @@ impl Loaded {
             spec: parse(&text)?,
             text,
             warnings: Vec::new(),
+            is_as_written: true,
         })
     }
 
@@ -67,6 +71,25 @@ impl Loaded {
     /// a second reading of the text, so it is asked for only where somebody will see them.
     pub fn unknown(&self) -> Vec<String> {
         fields::unknown(&self.text)
+    }
+
+    /// Takes over into the text what was changed after it was read.
+    pub fn rewrite(&mut self) -> Result<()> {
+        self.text = to_text(&self.spec)?;
+        self.is_as_written = false;
+        Ok(())
+    }
+
+    /// Says where the property at fault stands, where that is known.
+    pub fn place(&self, failure: Failure) -> Failure {
+        let pointer = failure.field.pointer();
+        if pointer.is_empty() || failure.position.is_some() || !self.is_as_written {
+            return failure;
+        }
+        Failure {
+            position: Some(fields::locate(&self.text, &pointer)),
+            ..failure
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{AtEnd, CreateRequest, RunRequest, rootless};
@@ -61,10 +62,10 @@ pub fn decide(create: &CreateRequest, start: Start, stay: Stay) -> Result<Decisi
         None => config::load(&create.bundle)?,
     };
     add_volumes(&mut loaded.spec, &create.volumes)?;
-    let mut loaded = loaded.checked().map_err(together)?;
+    let mut loaded = checked(create, loaded)?;
     if rootless::complete(&mut loaded.spec)? {
         // What is kept must tell `exec` of the namespace.
-        loaded.text = config::to_text(&loaded.spec)?;
+        loaded.rewrite()?;
     }
     decide_loaded(create, loaded, start, stay)
 }
@@ -78,10 +79,9 @@ pub fn decide_loaded(
 ) -> Result<Decision> {
     let spec = &loaded.spec;
     let mut host = Host::probe(spec)?;
-    host.cgroup.access = cgroup_access(create, spec, &host)?;
+    host.cgroup.access = cgroup_access(create, spec, &host).map_err(|fault| loaded.place(fault))?;
     let request = request(create, spec, start, stay)?;
-    require_root(spec, &request)?;
-    let plan = compile::container(spec, &request, &host)?;
+    let plan = compile::container(spec, &request, &host).map_err(|fault| loaded.place(fault))?;
     check::check(&plan)?;
     let cgroup = plan.runtime.iter().find_map(|step| match &step.op {
         RuntimeOp::CreateCgroup { path, .. } => Some(path.clone()),
@@ -117,39 +117,47 @@ fn cgroup_access(create: &CreateRequest, spec: &Spec, host: &Host) -> Result<Acc
     }
 }
 
-/// All that is wrong, in one failure: the first one's field, and the others in its words.
-pub fn together(failures: Vec<Failure>) -> Failure {
-    let mut failures = failures.into_iter();
-    let Some(mut first) = failures.next() else {
-        return Failure::new(Code::Config, "config.json is wrong");
-    };
-    for other in failures {
-        first.act = format!("{}; {other}", first.act);
+/// Every rule that needs no more than the file and the root directory; all that is wrong is one failure.
+pub fn checked(create: &CreateRequest, loaded: Loaded) -> Result<Loaded> {
+    let spec = &loaded.spec;
+    let has_path = spec.root.as_ref().is_some_and(|root| !root.path.is_empty());
+    let root = has_path.then(|| require_root(create, spec));
+    let root = root.and_then(Result::err).map(|fault| loaded.place(fault));
+    match (loaded.checked(), root) {
+        (Ok(loaded), None) => Ok(loaded),
+        (Ok(_), Some(root)) => Err(root),
+        (Err(faults), root) => Err(Failure::together(faults.into_iter().chain(root))
+            .expect("a configuration that is refused has a fault")),
     }
-    first
 }
 
-fn require_root(spec: &Spec, request: &Request) -> Result<()> {
-    let path = rootfs::plan::root_path(spec, &request.bundle);
-    let field = || Field::new("root.path");
-    if path == std::path::Path::new("/") && request.overlay.is_none() {
-        let text = "is the root filesystem of the host itself";
-        return Err(Failure::config(field(), text).hint("--overlay keeps writes off it"));
-    }
-    let data = std::fs::metadata(&path)
-        .act(|| format!("cannot use {} as root filesystem", path.display()));
-    let data = data.map_err(|failure| Failure {
+/// The root is a directory and not the host's own. A link in its place is refused, as runc does: who can
+/// change it would choose what the container's root is.
+fn require_root(create: &CreateRequest, spec: &Spec) -> Result<()> {
+    let path = rootfs::plan::root_path(spec, &create.bundle);
+    let bundle = |failure: Failure| Failure {
         code: Code::Bundle,
-        ..failure.at(field())
-    })?;
-    if data.is_dir() {
-        return Ok(());
+        ..failure.at(Field::new("root.path"))
+    };
+    let act = || format!("cannot use {} as root filesystem", path.display());
+    let look = |path: &Path| std::fs::symlink_metadata(path).act(act).map_err(bundle);
+    let data = look(&path)?;
+    let refuse = |why: &str| Err(bundle(Failure::new(Code::Bundle, act()).because(why)));
+    if data.is_symlink() {
+        return refuse("a symbolic link");
     }
-    let text = format!(
-        "cannot use {} as root filesystem: not a directory",
-        path.display()
-    );
-    Err(Failure::new(Code::Bundle, text).at(field()))
+    if !data.is_dir() {
+        return refuse("not a directory");
+    }
+    let host = look(Path::new("/"))?;
+    let is_host = (data.dev(), data.ino()) == (host.dev(), host.ino());
+    if is_host && overlay(create, spec)?.is_none() {
+        let text = "is the root filesystem of the host itself";
+        return Err(
+            Failure::config(Field::new("root.path"), text).hint("--overlay keeps writes off it")
+        );
+    }
+    Ok(())
 }
 
 /// `--volume`: a name or a path, a destination, and perhaps `ro`.
@@ -476,9 +484,7 @@ fn undo_of(op: &RuntimeOp, request: &Request) -> Option<Undo> {
                 })
         }
         // Removed with the state directory, whose files `destroy` knows.
-        Op::CreateStateDirectory | Op::Record(_) | Op::ListenForStart | Op::ListenForReadiness => {
-            None
-        }
+        Op::KeepConfiguration | Op::Record(_) | Op::ListenForStart | Op::ListenForReadiness => None,
         // The cgroup has its own place in the record, and those above it come from `cgroups_above`.
         Op::CreateCgroup { .. }
         | Op::WriteCgroup(_)

@@ -121,9 +121,7 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
     let mut spec = spec(request)?;
     birth::add_volumes(&mut spec, &request.volumes)?;
     rootless::complete(&mut spec)?;
-    let loaded = Loaded::from_text(config::to_text(&spec)?)?
-        .checked()
-        .map_err(birth::together)?;
+    let loaded = birth::checked(&create, Loaded::from_text(config::to_text(&spec)?)?)?;
     let decision = birth::decide_loaded(&create, loaded, Start::Now, stay)?;
     let made = birth::execute(&create, decision, &signals)?;
     let run = RunRequest {

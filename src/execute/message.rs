@@ -27,11 +27,10 @@ pub fn died(plan: &Plan, step: usize, status: i32) -> Failure {
     };
     let at = plan.init.get(step);
     let field = at.map(|step| step.field.clone()).unwrap_or_default();
+    let is_loading = |step: &Step<InitOp>| matches!(step.op, InitOp::LoadFilter { .. });
+    let has_filter = plan.init.iter().take(step + 1).any(is_loading);
     let act = match at {
-        Some(Step {
-            op: InitOp::LoadFilter { .. } | InitOp::Execute { .. },
-            ..
-        }) if status == 128 + libc::SIGSYS => {
+        Some(_) if has_filter && status == 128 + libc::SIGSYS => {
             "the filter stopped the program before start".to_owned()
         }
         Some(step) => format!("cannot {}", step.op),
@@ -139,7 +138,7 @@ fn exec(name: &str, errno: Errno, detail: &str) -> Failure {
         libc::ENOENT if !name.contains('/') => "executable file not found in $PATH".to_owned(),
         libc::ENOENT if detail.is_empty() => format!("stat {name}: {errno}"),
         _ if detail.is_empty() => errno.to_string(),
-        _ => format!("{errno}: {detail}"),
+        _ => format!("{detail}: {errno}"),
     };
     Failure::new(
         Code::Exec,

@@ -205,7 +205,7 @@ impl<'a> Runtime<'a> {
             .debug(|| sentence("runtime", &step.op, &step.field));
         let act = || format!("cannot {}", step.op);
         match &step.op {
-            RuntimeOp::CreateStateDirectory => self.container()?.freeze(self.config),
+            RuntimeOp::KeepConfiguration => self.container()?.freeze(self.config),
             RuntimeOp::Record(stage) => self.write_record(*stage),
             RuntimeOp::ListenForStart => {
                 let listening = gate::bind_gate(self.container()?.directory())?;
@@ -237,7 +237,11 @@ impl<'a> Runtime<'a> {
                 self.fill(Slot::HOOK_STATE, descriptor::owned(file));
                 Ok(())
             }
-            RuntimeOp::Open(gate) => self.open(*gate).act(act),
+            RuntimeOp::Open(gate) => match self.open(*gate) {
+                // Nobody reads: init has ended, and that is what there is to tell.
+                Err(Errno(libc::EPIPE)) => Err(self.end_of_init()),
+                opened => opened.act(act),
+            },
             RuntimeOp::Await(gate) => self.wait(*gate),
             RuntimeOp::AwaitExecution => self.wait_for_execution(),
             op => self.cgroup_step(op),
@@ -247,7 +251,8 @@ impl<'a> Runtime<'a> {
     fn cgroup_step(&mut self, op: &'a RuntimeOp) -> Result<()> {
         match op {
             RuntimeOp::CreateCgroup { path, enable } => {
-                let created = cgroups::run::create(self.cgroup_mount.as_fd(), path, enable)?;
+                let created = cgroups::run::create(self.cgroup_mount.as_fd(), path, enable);
+                let created = created.map_err(|failure| self.disown_cgroup(failure))?;
                 if let Some(cgroup) = &mut self.record.cgroup {
                     cgroup.id = Some(created.id);
                 }
@@ -417,6 +422,18 @@ impl<'a> Runtime<'a> {
         self.slots[slot.index()] = descriptor::give_up(fd);
     }
 
+    /// What is at the cgroup's path now is not ours to remove: somebody's frozen cgroup, say.
+    fn disown_cgroup(&mut self, failure: Failure) -> Failure {
+        self.record.cgroup = None;
+        let Some(container) = &mut self.container else {
+            return failure;
+        };
+        match container.write(self.record.clone()) {
+            Ok(()) => failure,
+            Err(other) => failure.hint(other.to_string()),
+        }
+    }
+
     fn write_record(&mut self, stage: Stage) -> Result<()> {
         let mut record = self.record.clone();
         if stage == Stage::Created {
@@ -469,7 +486,13 @@ impl<'a> Runtime<'a> {
             ignored: self.signals.ignored(),
         };
         let started = clone::start(self.plan, &mut self.slots, control, setting, request);
-        self.init = Some(started.act(act)?);
+        self.init = Some(started.act(act).map_err(|failure| {
+            let into = cgroup.and_then(|_| why_not_into(failure.errno()));
+            match into {
+                Some(why) => failure.at(Field::new("linux.cgroupsPath")).hint(why),
+                None => failure,
+            }
+        })?);
         for slot in [Slot::START, Slot::CONSOLE] {
             self.close(slot);
         }
@@ -519,6 +542,16 @@ fn sentence(who: &str, op: &dyn Display, field: &Field) -> String {
         format!("{who}: {op}")
     } else {
         format!("{who}: {op} [{field}]")
+    }
+}
+
+/// What clone3(2) means by an errno when it is the cgroup that takes no process (cgroups(7)).
+fn why_not_into(errno: Option<Errno>) -> Option<&'static str> {
+    match errno?.0 {
+        libc::EOPNOTSUPP => Some("the cgroup is below a threaded one"),
+        libc::EBUSY => Some("the cgroup controls children, so processes cannot enter it"),
+        libc::EACCES => Some("this part of the cgroup tree is not delegated to the user"),
+        _ => None,
     }
 }
 

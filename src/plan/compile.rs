@@ -16,6 +16,7 @@ use crate::error::{Failure, Field, Result};
 use crate::hooks::plan::{Kind, STDERR, STDOUT, prepare_all};
 use crate::host::Host;
 use crate::namespaces::plan::{self as namespaces, Namespaces};
+use crate::process::limits;
 use crate::process::plan::{self as process, Circumstances};
 use crate::process::{notify, terminal::Stay};
 use crate::rootfs::plan::{self as rootfs, Room};
@@ -116,7 +117,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     rootfs::close(&mut planner, &room)?;
     memory::plan(&mut planner, linux)?;
     if let Some(circumstances) = &circumstances {
-        process::limits(&mut planner, circumstances)?;
+        limits::from_inside(&mut planner, circumstances)?;
         process::scheduling(&mut planner, circumstances.process)?;
         process::become_user(&mut planner, circumstances)?;
     }
@@ -125,8 +126,21 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
 }
 
 pub(super) fn filter(linux: &Linux) -> Result<Option<seccomp::Filter>> {
-    let compile = |profile| seccomp::compile(profile, seccomp::Arch::native());
-    linux.seccomp.as_ref().map(compile).transpose()
+    let Some(profile) = &linux.seccomp else {
+        return Ok(None);
+    };
+    let native = seccomp::Arch::native();
+    let filter = seccomp::compile(profile, native)?;
+    // Execution is the first call behind the filter: what is certain to fail is told now, not to `start`.
+    let execve = u32::try_from(libc::SYS_execve).unwrap_or_default();
+    match seccomp::interpret::stops(&filter.instructions, execve, native.audit()) {
+        None => Ok(Some(filter)),
+        Some(how) => {
+            let text = "the filter stops the program before start";
+            let fault = Failure::config(Field::new("linux.seccomp"), text);
+            Err(fault.because(format!("it {how} execve, which begins the program")))
+        }
+    }
 }
 
 fn circumstances<'a>(
@@ -153,13 +167,15 @@ fn circumstances<'a>(
         kept_descriptors: request.kept_descriptors,
         apparmor: host.apparmor,
         selinux: host.selinux,
+        limits: host.limits,
     }
 }
 
 /// The record comes before the first side effect: whoever finds a container half made finds what to undo.
+/// Before the configuration too: one without a record is what a container has that lost its record.
 fn record(planner: &mut Planner, spec: &Spec, request: &Request) {
-    planner.prepare(RuntimeOp::CreateStateDirectory, Field::default());
     planner.prepare(RuntimeOp::Record(Stage::Creating), Field::default());
+    planner.prepare(RuntimeOp::KeepConfiguration, Field::default());
     if request.start == Start::Later {
         planner.prepare(RuntimeOp::ListenForStart, Field::default());
     }
@@ -438,7 +454,7 @@ fn hand_over(
         );
     }
     if let Some(circumstances) = circumstances {
-        process::limits_from_outside(planner, circumstances)?;
+        limits::from_outside(planner, circumstances)?;
     }
     if request.console == Console::Runtime
         && spec

@@ -10,6 +10,7 @@ use crate::config::{Process, Spec};
 use crate::error::{Failure, Field, Result};
 use crate::host::Host;
 use crate::namespaces::plan as namespaces;
+use crate::process::limits;
 use crate::process::plan::{self as process, Circumstances};
 
 /// What `exec` asks for.
@@ -66,12 +67,13 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
         kept_descriptors: request.kept_descriptors,
         apparmor: host.apparmor,
         selinux: host.selinux,
+        limits: host.limits,
     };
     console(&mut planner, process, &request.console)?;
     let list = start_inside(&mut planner, process, request, host)?;
     enter_container(&mut planner, host, request, &circumstances, list)?;
     terminal(&mut planner, process, &request.console);
-    process::limits(&mut planner, &circumstances)?;
+    limits::from_inside(&mut planner, &circumstances)?;
     process::scheduling(&mut planner, process)?;
     if let Some(score) = process.oom_score_adj {
         planner.runtime(
@@ -93,7 +95,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
             Field::default(),
         );
     }
-    process::limits_from_outside(&mut planner, &circumstances)?;
+    limits::from_outside(&mut planner, &circumstances)?;
     if process.terminal && request.console == Console::Runtime {
         planner.runtime(RuntimeOp::ReceiveTerminal, Field::new("process.terminal"));
     }

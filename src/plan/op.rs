@@ -542,7 +542,7 @@ pub struct Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeOp {
     /// mkdir(2) of the state directory, locked.
-    CreateStateDirectory,
+    KeepConfiguration,
     /// state.json, atomically.
     Record(Stage),
     /// The listening socket on which init waits for `start`.
@@ -1001,9 +1001,7 @@ pub fn namespace_name(kind: NamespaceType) -> &'static str {
 impl fmt::Display for RuntimeOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateStateDirectory => {
-                f.write_str("make the state directory with a copy of config.json")
-            }
+            Self::KeepConfiguration => f.write_str("keep a copy of config.json beside it"),
             Self::Record(Stage::Creating) => f.write_str("write down what is about to be made"),
             Self::Record(Stage::Created) => f.write_str("write down that the container is created"),
             Self::ListenForStart => f.write_str("make the socket on which start is awaited"),

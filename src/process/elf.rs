@@ -1,8 +1,11 @@
-//! A look at the program before it is executed, for a better word than `exec format error`.
+//! A look at the program, for a better word than `exec format error`.
 //!
 //! execve(2) says ENOENT when the interpreter of a script or the loader of a binary is missing, and
-//! ENOEXEC for a binary of another architecture; both have cost many an hour. What cannot be read
-//! (a program may be executable but not readable) is left to the kernel. Init calls this.
+//! ENOEXEC for a binary of another architecture or for what is no program at all; both have cost many
+//! an hour. Interpreter and loader are looked for when the container is made. Another architecture may
+//! be one that the kernel has an emulator for (binfmt_misc), and nobody but the kernel can tell: so it is
+//! refused beforehand only where there is no binfmt_misc, and named when execve has failed. What cannot
+//! be read (a program may be executable but not readable) is left to the kernel. Init calls this.
 
 use std::ffi::CStr;
 
@@ -31,22 +34,97 @@ const MACHINES: &[(u16, &[u8])] = &[
     (258, b"a program for LoongArch"),
 ];
 
+#[cfg(target_arch = "x86_64")]
+const HERE: &[u8] = b", and this machine is x86-64";
+#[cfg(target_arch = "aarch64")]
+const HERE: &[u8] = b", and this machine is 64-bit ARM";
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const HERE: &[u8] = b", and this machine is not";
+
 /// Refuses what the kernel would refuse, in better words.
 pub fn examine(report: &Report, path: &CStr) -> Result<()> {
+    look(path, |file, head| match format(head) {
+        Format::Script => script(report, head),
+        Format::Native => binary(report, file, head),
+        Format::Foreign(_) | Format::Unknown if may_be_emulated() => Ok(()),
+        format => {
+            format.explain(report);
+            Err(Errno(libc::ENOEXEC))
+        }
+    })
+    .unwrap_or(Ok(()))
+}
+
+/// After execve(2) has said ENOEXEC: what it is that the kernel has no use for.
+pub fn explain(report: &Report, path: &CStr) {
+    look(path, |_, head| format(head).explain(report)).unwrap_or(());
+}
+
+/// The first bytes of a file; none if it cannot be read.
+fn look<T>(path: &CStr, at: impl FnOnce(i32, &[u8]) -> T) -> Option<T> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let Ok(file) = fs::openat(AT_FDCWD, path, flags, 0) else {
-        return Ok(());
-    };
+    let file = fs::openat(AT_FDCWD, path, flags, 0).ok()?; // the kernel will say why not
     let mut head = [0u8; 256];
-    let read = fs::pread(file, &mut head[..255], 0);
-    let verdict = match read {
-        Ok(length) if head.starts_with(b"#!") => script(report, &head[..length]),
-        Ok(length) if length >= 64 && head.starts_with(b"\x7fELF") => binary(report, file, &head),
-        // Anything else may be registered with binfmt_misc: the kernel knows.
-        _ => Ok(()),
+    let looked = match fs::pread(file, &mut head, 0) {
+        Ok(length) => Some(at(file, &head[..length])),
+        Err(_) => None,
     };
     fs::close(file);
-    verdict
+    looked
+}
+
+/// What a file is, by its first bytes.
+enum Format {
+    /// `#!`
+    Script,
+    /// A binary for this machine.
+    Native,
+    /// A binary for the machine of this number.
+    Foreign(u16),
+    /// Neither.
+    Unknown,
+}
+
+fn format(head: &[u8]) -> Format {
+    if head.starts_with(b"#!") {
+        return Format::Script;
+    }
+    if head.len() < 20 || !head.starts_with(b"\x7fELF") {
+        return Format::Unknown;
+    }
+    // Byte 5 is the order of bytes; a foreign order is a foreign machine.
+    let machine = if head[5] == 2 {
+        u16::from_be_bytes([head[18], head[19]])
+    } else {
+        u16::from_le_bytes([head[18], head[19]])
+    };
+    if NATIVE.is_empty() || NATIVE.contains(&machine) {
+        Format::Native
+    } else {
+        Format::Foreign(machine)
+    }
+}
+
+impl Format {
+    fn explain(&self, report: &Report) {
+        match self {
+            Self::Script | Self::Native => {}
+            Self::Unknown => {
+                report
+                    .explain(b"neither a binary for this machine nor a script that begins with #!");
+            }
+            Self::Foreign(machine) => {
+                let known = MACHINES.iter().find(|(number, _)| number == machine);
+                let name =
+                    known.map_or(b"a program for another machine" as &[u8], |(_, name)| name);
+                let mut words = [0u8; 128];
+                let end = name.len() + HERE.len();
+                words[..name.len()].copy_from_slice(name);
+                words[name.len()..end].copy_from_slice(HERE);
+                report.explain(&words[..end]);
+            }
+        }
+    }
 }
 
 fn script(report: &Report, head: &[u8]) -> Result<()> {
@@ -63,20 +141,8 @@ fn script(report: &Report, head: &[u8]) -> Result<()> {
 }
 
 fn binary(report: &Report, file: i32, head: &[u8]) -> Result<()> {
-    // Byte 5 is the order of bytes; a foreign order is a foreign machine.
-    let machine = if head[5] == 2 {
-        u16::from_be_bytes([head[18], head[19]])
-    } else {
-        u16::from_le_bytes([head[18], head[19]])
-    };
-    if !NATIVE.is_empty() && !NATIVE.contains(&machine) && !is_emulated() {
-        if let Some((_, name)) = MACHINES.iter().find(|(number, _)| *number == machine) {
-            report.explain(name);
-        }
-        return Err(Errno(libc::ENOEXEC));
-    }
     let is_64_bit = head[4] == 2;
-    if !is_64_bit || head[5] != 1 {
+    if head.len() < 64 || !is_64_bit || head[5] != 1 {
         return Ok(());
     }
     loader(file, head).map_or(Ok(()), |(text, length)| {
@@ -84,10 +150,18 @@ fn binary(report: &Report, file: i32, head: &[u8]) -> Result<()> {
     })
 }
 
-/// Whether binfmt_misc may know foreign machines. It is the host's: a registration with the flag F
-/// works in every container, and there is no telling from here which.
-fn is_emulated() -> bool {
-    fs::lstatat(AT_FDCWD, c"/proc/sys/fs/binfmt_misc/status").is_ok()
+/// Whether binfmt_misc may know more formats: it is in this kernel, or there is no telling.
+fn may_be_emulated() -> bool {
+    const NAME: &[u8] = b"binfmt_misc";
+    let mut list = [0u8; 4096];
+    let Ok(file) = fs::openat(AT_FDCWD, c"/proc/filesystems", libc::O_RDONLY, 0) else {
+        return true;
+    };
+    let read = fs::pread(file, &mut list, 0);
+    fs::close(file);
+    read.map_or(true, |length| {
+        list[..length].windows(NAME.len()).any(|name| name == NAME)
+    })
 }
 
 /// PT_INTERP of a 64-bit little-endian binary.

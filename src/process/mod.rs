@@ -11,6 +11,7 @@
 
 pub mod elf;
 pub mod home;
+pub mod limits;
 pub mod listen;
 pub mod notify;
 pub mod plan;

@@ -11,11 +11,13 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::str::FromStr;
 
-use crate::config::{Capabilities, Process, Rlimit, Scheduler, words};
+use crate::config::{Capabilities, Process, Scheduler, words};
 use crate::error::{Failure, Field, Result};
-use crate::plan::op::{Attestation, InitOp, RuntimeOp};
+use crate::host::OwnLimits;
+use crate::plan::op::{Attestation, InitOp};
 use crate::plan::{Planner, c_string};
-use crate::sys::process::{CStringArray, CapabilitySets, Limit, SchedAttr};
+use crate::process::limits;
+use crate::sys::process::{CStringArray, CapabilitySets, SchedAttr};
 
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
@@ -40,6 +42,8 @@ pub struct Circumstances<'a> {
     pub apparmor: bool,
     /// SELinux is there.
     pub selinux: bool,
+    /// What the runtime is limited to.
+    pub limits: OwnLimits,
 }
 
 /// Init: the label that the next exec takes on. Written while /proc is still the host's, which nobody
@@ -82,76 +86,6 @@ pub fn label(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result
         );
     }
     Ok(())
-}
-
-/// Init: limits, where it has power over hard ones.
-pub fn limits(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result<()> {
-    if circumstances.in_user_namespace {
-        return Ok(());
-    }
-    for (index, rlimit) in circumstances.process.rlimits.iter().enumerate() {
-        let field = Field::index("process.rlimits", index);
-        if leaves_no_room(rlimit, circumstances) {
-            continue;
-        }
-        let (limit, name) = limit_of(rlimit).map_err(|failure| failure.at(field.clone()))?;
-        planner.init(InitOp::SetLimit { limit, name }, field);
-    }
-    Ok(())
-}
-
-/// Runtime: limits over which init has no power, and those with which it could not go on.
-pub fn limits_from_outside(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result<()> {
-    for (index, rlimit) in circumstances.process.rlimits.iter().enumerate() {
-        if !circumstances.in_user_namespace && !leaves_no_room(rlimit, circumstances) {
-            continue;
-        }
-        let field = Field::index("process.rlimits", index);
-        let least = LEAST_DESCRIPTORS + u64::from(circumstances.kept_descriptors);
-        if is_descriptors(rlimit) && rlimit.soft < least {
-            let text = format!(
-                "RLIMIT_NOFILE of {} leaves init none to wait for start with; the least is {least}",
-                rlimit.soft
-            );
-            return Err(Failure::config(field, text));
-        }
-        let (limit, name) = limit_of(rlimit).map_err(|failure| failure.at(field.clone()))?;
-        planner.runtime(RuntimeOp::SetLimit { limit, name }, field);
-    }
-    Ok(())
-}
-
-/// Standard input to error, the start socket, the runtime's, and the one on which `start` calls.
-const LEAST_DESCRIPTORS: u64 = 7;
-
-/// More than init ever holds at a time.
-const ROOM: u64 = 64;
-
-fn is_descriptors(rlimit: &Rlimit) -> bool {
-    rlimit.kind == "RLIMIT_NOFILE"
-}
-
-/// Init needs descriptors of its own until it waits for start: a lower limit comes after that.
-fn leaves_no_room(rlimit: &Rlimit, circumstances: &Circumstances<'_>) -> bool {
-    is_descriptors(rlimit) && rlimit.soft < ROOM + u64::from(circumstances.kept_descriptors)
-}
-
-fn limit_of(rlimit: &Rlimit) -> Result<(Limit, &'static str)> {
-    let known = words::RLIMITS.iter().find(|(name, _)| *name == rlimit.kind);
-    let Some((name, resource)) = known else {
-        return Err(Failure::config(
-            Field::default(),
-            format!("{:?} is no resource limit", rlimit.kind),
-        ));
-    };
-    Ok((
-        Limit {
-            resource: *resource,
-            soft: rlimit.soft,
-            hard: rlimit.hard,
-        },
-        name,
-    ))
 }
 
 /// Scheduling, I/O priority, memory policy, personality: what is inherited by the program.
@@ -495,8 +429,10 @@ pub fn execute(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Resu
         .iter()
         .enumerate()
         .map(|(index, arg)| c_string(arg.as_str(), || Field::index("process.args", index)));
-    let args = CStringArray::new(args.collect::<Result<_>>()?);
-    let env = CStringArray::new(environment(process, circumstances.variables)?);
+    let args = args.collect::<Result<Vec<_>>>()?;
+    let env = environment(process, circumstances.variables)?;
+    limits::check_strings(&args, &env, circumstances)?;
+    let (args, env) = (CStringArray::new(args), CStringArray::new(env));
     planner.init(InitOp::Execute { args, env }, Field::new("process.args"));
     Ok(())
 }

@@ -73,7 +73,8 @@ pub fn join_session_keyring(name: &CStr) -> Result<()> {
         Err(Errno(libc::ENOSYS)) => return Ok(()),
         key => key?,
     };
-    let mut description = [0u8; 256];
+    // The name holds the container's id, of up to 255 bytes.
+    let mut description = [0u8; 512];
     let length = process::describe_key(key, &mut description)?;
     // "keyring;uid;gid;permissions in hexadecimal;name"
     let permissions = description[..length]
@@ -147,19 +148,35 @@ fn drop_bounding(keep: u64) -> Result<()> {
 /// missing one fails `create` and not `start`.
 fn find_program(init: &mut Init<'_>, name: &CStr, candidates: &[CString]) -> Result<()> {
     let is_path = name.to_bytes().contains(&b'/');
-    let mut errno = Errno(libc::ENOENT);
+    let mut denied = None;
     for (index, candidate) in candidates.iter().enumerate() {
         match executable(candidate) {
             Ok(()) => {
                 init.program = index;
                 return super::elf::examine(init.report, candidate);
             }
+            Err(Errno(libc::EACCES)) => denied = Some(candidate),
             Err(found) if is_path || found.is_of_the_machine() => return Err(found),
-            Err(Errno(libc::EACCES)) => errno = Errno(libc::EACCES),
             Err(_) => {}
         }
     }
-    Err(errno)
+    let Some(candidate) = denied else {
+        return Err(Errno(libc::ENOENT));
+    };
+    if is_on_noexec(candidate) {
+        init.report.explain(b"it is on a mount with noexec");
+    }
+    Err(Errno(libc::EACCES))
+}
+
+/// EACCES says the same of a file without the permission and of a mount without it.
+fn is_on_noexec(path: &CStr) -> bool {
+    let Ok(file) = fs::openat(AT_FDCWD, path, libc::O_PATH, 0) else {
+        return false;
+    };
+    let is_noexec = fs::is_noexec(file);
+    fs::close(file);
+    is_noexec == Ok(true)
 }
 
 fn executable(path: &CStr) -> Result<()> {
@@ -209,5 +226,9 @@ pub fn execute(init: &mut Init<'_>, plan: &Plan, args: &CStringArray, env: &CStr
     let Some(path) = candidates else {
         return Errno(libc::ENOENT);
     };
-    process::execve(path, args, env, init.home.variable())
+    let errno = process::execve(path, args, env, init.home.variable());
+    if errno.0 == libc::ENOEXEC {
+        super::elf::explain(init.report, path);
+    }
+    errno
 }

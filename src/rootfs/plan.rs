@@ -48,6 +48,9 @@ impl Room<'_> {
     }
 }
 
+/// mknod(2) of devices needs it.
+const CAP_MKNOD: u64 = 1 << 27;
+
 /// Init: everything up to the pivot, hooks not counted.
 pub fn build(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     propagation(planner, room);
@@ -55,12 +58,11 @@ pub fn build(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     for (index, mount) in room.spec.mounts.iter().enumerate() {
         mounts::mount_one(planner, room, index, mount)?;
     }
-    let making = match (
-        room.host.privileged,
-        room.namespaces.is_other(NamespaceType::User),
-    ) {
-        (true, false) => Making::Mknod,
-        (true, true) => Making::BindByRuntime,
+    let may_make = room.host.privileged && room.host.grantable & CAP_MKNOD != 0;
+    let is_elsewhere = room.namespaces.is_other(NamespaceType::User);
+    let making = match (room.host.privileged, is_elsewhere) {
+        (true, false) if may_make => Making::Mknod,
+        (true, _) => Making::BindByRuntime,
         (false, _) => Making::BindByInit,
     };
     devices::plan(planner, room.spec, making)?;

@@ -281,7 +281,7 @@ pub fn make_parent_private(path: &CStr) -> Result<()> {
 
 /// Makes the root filesystem a mount of its own, as pivot_root(2) needs it.
 pub fn bind_root(init: &mut Init<'_>, path: &CStr) -> Result<()> {
-    let tree = mount::clone_tree(AT_FDCWD, path, Reach::Tree)?;
+    let tree = mount::clone_tree_nofollow(AT_FDCWD, path, Reach::Tree)?;
     attach_root(init, tree, path)
 }
 
@@ -293,10 +293,13 @@ pub fn open_root(init: &mut Init<'_>) -> Result<()> {
 }
 
 fn attach_root(init: &mut Init<'_>, tree: RawFd, path: &CStr) -> Result<()> {
-    let target = fs::openat(AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let target = fs::openat(AT_FDCWD, path, flags, 0)?;
     let attached = mount::move_mount(tree, target);
     fs::close(target);
     attached?;
+    // Root of a user namespace may not be allowed in; the first mount would say so of something else.
+    fs::may_execute(tree, c".")?;
     init.fill(Slot::ROOT, tree);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What a filter does, without a kernel: a classic BPF machine over `struct seccomp_data`.
 //!
 //! It knows the instructions that Corten's and libseccomp's filters are made of. The planner asks it
-//! whether a filter lets the runtime's own last calls through; the tests ask it everything.
+//! whether a filter lets the program be executed at all; the tests ask it everything.
 
 use seccompiler::sock_filter;
 
@@ -74,18 +74,23 @@ pub fn run(instructions: &[sock_filter], call: &Call) -> Option<Outcome> {
     }
 }
 
-/// Whether a filter lets a call of the native architecture through whatever its arguments: the planner
-/// needs to know it of the calls that the runtime itself makes behind the filter.
-pub fn allows(instructions: &[sock_filter], number: u32, audit: u32) -> bool {
-    let through = |verdict: u32| matches!(verdict, libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG);
+/// How a filter keeps a call of the native architecture from happening, whatever its arguments: it
+/// `kills` or `refuses`. None if it lets it through, or leaves it to an agent or a tracer.
+pub fn stops(instructions: &[sock_filter], number: u32, audit: u32) -> Option<&'static str> {
     let call = |value| Call {
         number,
         audit,
         arguments: [value; 6],
         ..Call::default()
     };
-    // Two patterns of arguments that no usual condition treats alike.
-    [0, u64::MAX]
-        .iter()
-        .all(|value| run(instructions, &call(*value)).is_some_and(|end| through(end.verdict)))
+    let verdict = |value| run(instructions, &call(value)).map(|end| end.verdict);
+    // Conditions on the arguments may let it through after all.
+    let stops = verdict(0).filter(|first| verdict(u64::MAX) == Some(*first))?;
+    match stops & libc::SECCOMP_RET_ACTION_FULL {
+        libc::SECCOMP_RET_KILL_PROCESS | libc::SECCOMP_RET_KILL_THREAD | libc::SECCOMP_RET_TRAP => {
+            Some("kills")
+        }
+        libc::SECCOMP_RET_ERRNO => Some("refuses"),
+        _ => None,
+    }
 }

@@ -1,5 +1,6 @@
 //! The effects: the runtime hands the listener to its agent. The load itself is [`crate::sys::seccomp::load`].
 
+use std::ffi::CString;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -9,7 +10,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::Serialize;
 
 use crate::error::{Act, Failure, Field, Result};
-use crate::sys;
+use crate::sys::{self, Errno, descriptor, socket};
 
 use super::plan::Listener;
 use super::words::{FLAGS, Flag, NEW_LISTENER};
@@ -66,10 +67,12 @@ pub fn send_listener(
 }
 
 fn send(path: &str, descriptor: BorrowedFd<'_>, process_state: &[u8]) -> Result<()> {
-    let mut stream = UnixStream::connect(path).act(|| format!("cannot connect to {path}"))?;
-    stream
-        .set_write_timeout(Some(PATIENCE))
-        .act(|| format!("cannot set a deadline for {path}"))?;
+    let mut stream = connect(path).map_err(|errno| match errno {
+        Errno(libc::EAGAIN) => {
+            Failure::system(format!("cannot connect to {path}"), Errno(libc::ETIMEDOUT))
+        }
+        errno => Failure::system(format!("cannot connect to {path}"), errno),
+    })?;
     let act = || format!("cannot send the seccomp listener to {path}");
     let descriptors = [descriptor.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&descriptors)];
@@ -81,9 +84,18 @@ fn send(path: &str, descriptor: BorrowedFd<'_>, process_state: &[u8]) -> Result<
         MsgFlags::MSG_NOSIGNAL,
         None,
     )
-    .map_err(sys::Errno::from)
+    .map_err(Errno::from)
     .act(act)?;
     std::io::Write::write_all(&mut stream, &process_state[sent..]).act(act)
+}
+
+/// The deadline is set first: connect(2) waits while the agent's queue is full.
+fn connect(path: &str) -> sys::Result<UnixStream> {
+    let path = CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
+    let socket = descriptor::owned(socket::socket(socket::Kind::Stream)?);
+    socket::set_send_timeout(socket.as_raw_fd(), PATIENCE)?;
+    socket::connect(socket.as_raw_fd(), socket::Address::Path(&path))?;
+    Ok(UnixStream::from(socket))
 }
 
 /// `linux.seccomp.supportedFlags` of `features`: the known flags that this kernel takes.

@@ -3,7 +3,7 @@
 use crate::config::Seccomp;
 use crate::error::Failure;
 
-use super::interpret::{Call, allows, run};
+use super::interpret::{Call, run, stops};
 use super::tables::{X32_BIT, numbers};
 use super::{Arch, Filter, compile};
 
@@ -316,9 +316,21 @@ fn far_targets_are_reached_and_too_long_filters_refused() {
 
 #[test]
 fn the_planner_can_ask_what_a_filter_lets_through() {
-    let filter = docker();
     let audit = Arch::X86_64.audit();
-    assert!(allows(&filter.instructions, 59, audit));
-    assert!(!allows(&filter.instructions, 165, audit));
-    assert!(!allows(&filter.instructions, 56, audit));
+    let stopped = |filter: &Filter, number| stops(&filter.instructions, number, audit);
+    assert_eq!(stopped(&docker(), 59), None);
+    assert_eq!(stopped(&docker(), 165), Some("refuses"));
+    let json = |action: &str, args: &str| {
+        let rule = format!(r#"{{"names":["execve"],"action":"{action}","args":[{args}]}}"#);
+        format!(r#"{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{rule}]}}"#)
+    };
+    for action in ["SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"] {
+        assert_eq!(stopped(&filter(&json(action, "")), 59), Some("kills"));
+    }
+    assert_eq!(stopped(&filter(&json("SCMP_ACT_TRACE", "")), 59), None);
+    let condition = r#"{"index":0,"value":0,"op":"SCMP_CMP_EQ"}"#;
+    assert_eq!(
+        stopped(&filter(&json("SCMP_ACT_KILL", condition)), 59),
+        None
+    );
 }

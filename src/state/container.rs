@@ -127,12 +127,26 @@ impl Container {
                 ));
             }
         }
-        let directory = open_at(parent.as_fd(), id.as_str(), OFlag::O_DIRECTORY)
-            .act(|| format!("cannot open the directory of {id}"))?;
-        // A directory without a record is what a `create` killed at its first step leaves: its id
-        // is free. One that is locked belongs to a `create` that is at work.
-        let lock = try_lock(&directory, FlockArg::LockExclusiveNonblock)?.ok_or_else(taken)?;
-        if exists(directory.as_fd(), RECORD)? || !is_linked(&parent, &directory, id)? {
+        let locked = open_at(parent.as_fd(), id.as_str(), OFlag::O_DIRECTORY)
+            .act(|| format!("cannot open the directory of {id}"))
+            .and_then(|directory| {
+                let lock = try_lock(&directory, FlockArg::LockExclusiveNonblock)?;
+                Ok((directory, lock))
+            });
+        let (directory, lock) = match locked {
+            Ok(locked) => locked,
+            Err(failure) => {
+                // Only an empty one goes; the failure is what there is to tell.
+                unlinkat(&parent, id.as_str(), UnlinkatFlags::RemoveDir).ok();
+                return Err(failure);
+            }
+        };
+        // An empty directory is what a `create` killed at its first step leaves: its id is free.
+        // One that is locked belongs to a `create` that is at work; one that holds a configuration
+        // has lost its record, and perhaps not its processes.
+        let lock = lock.ok_or_else(taken)?;
+        let used = exists(directory.as_fd(), RECORD)? || exists(directory.as_fd(), CONFIG)?;
+        if used || !is_linked(&parent, &directory, id)? {
             return Err(taken());
         }
         Ok((
@@ -146,8 +160,8 @@ impl Container {
         ))
     }
 
-    /// Keeps the configuration as it was read. Before the first [`Self::write`], so that whoever
-    /// finds a record finds it too.
+    /// Keeps the configuration as it was read. After the first [`Self::write`]: a configuration
+    /// without a record is one whose record was lost, and `delete --force` ends what it describes.
     pub fn freeze(&self, config: &[u8]) -> Result<()> {
         self.write_file(CONFIG, config)
     }
@@ -426,7 +440,8 @@ fn holder(directory: &OwnedFd) -> Option<libc::pid_t> {
 /// Removes one name from the container's directory; a missing one is no error.
 pub(super) fn unlink(directory: &OwnedFd, name: &str) -> Result<()> {
     match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(NixErrno::ENOENT) => Ok(()),
+        // A directory in the place of a file goes with the container's.
+        Ok(()) | Err(NixErrno::ENOENT | NixErrno::EISDIR) => Ok(()),
         Err(errno) => Err(Failure::system(
             format!("cannot remove {name}"),
             errno.into(),

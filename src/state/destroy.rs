@@ -209,23 +209,32 @@ fn remove_remains(root: &Root, id: &Id) -> Result<()> {
         Err(failure) if failure.code == Code::NotFound => return Ok(()),
         lock => lock?,
     };
-    // Without any record nothing else was done.
-    if let Some(record) = read_file(directory.as_fd(), RECORD)? {
-        let remains = Remains::salvage(&record);
-        end_cgroup_of(&remains, &directory, id)?;
+    let record = what_is_left(&directory, RECORD)?;
+    let config = what_is_left(&directory, CONFIG)?;
+    // Without either nothing else was done: the record is written first, the configuration after it.
+    if record.is_some() || config.is_some() {
+        let remains = Remains::salvage(&record.unwrap_or_default());
+        end_cgroup_of(&remains, &config.unwrap_or_default(), id)?;
         undo(&remains.undo)?;
     }
     forget(&parent, &directory, id)
 }
 
+/// What can be read of a file; what is no file, or too large for one of ours, says nothing.
+fn what_is_left(directory: &OwnedFd, name: &str) -> Result<Option<Vec<u8>>> {
+    match read_file(directory.as_fd(), name) {
+        Err(failure) if failure.code == Code::State => Ok(Some(Vec::new())),
+        read => read,
+    }
+}
+
 /// The cgroup that the remains name; else the one where `create` would have put the container.
-fn end_cgroup_of(remains: &Remains, directory: &OwnedFd, id: &Id) -> Result<()> {
+fn end_cgroup_of(remains: &Remains, config: &[u8], id: &Id) -> Result<()> {
     let path = match &remains.cgroup {
         Some(path) => path.clone(),
         None => {
-            let config = read_file(directory.as_fd(), CONFIG)?.unwrap_or_default();
             // A configuration that cannot be read either leaves the place of one that says nothing.
-            let spec = config::parse(&config).unwrap_or_default();
+            let spec = config::parse(config).unwrap_or_default();
             let wanted = spec.linux.and_then(|linux| linux.cgroups_path);
             let host = CgroupHost::probe(wanted.as_deref(), DeviceFilter::NotPermitted)?;
             resolve_path(wanted.as_deref(), id.as_str(), host.own.as_deref())?

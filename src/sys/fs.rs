@@ -112,6 +112,16 @@ pub fn lstatat(dir: RawFd, path: &CStr) -> Result<libc::stat> {
     Ok(unsafe { stat.assume_init() })
 }
 
+/// fstatvfs(3): whether programs of the mount that a descriptor is on cannot be executed.
+pub fn is_noexec(fd: RawFd) -> Result<bool> {
+    let mut statvfs = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the C library fills one statvfs through the pointer when it returns 0.
+    check(unsafe { libc::fstatvfs(fd, statvfs.as_mut_ptr()) })?;
+    // SAFETY: filled by the call above, which succeeded.
+    let statvfs = unsafe { statvfs.assume_init() };
+    Ok(statvfs.f_flag & libc::ST_NOEXEC != 0)
+}
+
 /// fstatfs(2): the magic number of the filesystem that a descriptor is on.
 pub fn filesystem_magic(fd: RawFd) -> Result<i64> {
     let mut statfs = MaybeUninit::<libc::statfs>::uninit();

@@ -404,6 +404,29 @@ pub fn describe_key(key: i64, buffer: &mut [u8]) -> Result<usize> {
     Ok(usize::try_from(length).unwrap_or(0).min(buffer.len()))
 }
 
+/// getrlimit(2) of this process.
+pub fn limit(resource: u32) -> Result<Limit> {
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes one rlimit64; a null pointer sets no new value.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_prlimit64,
+            0,
+            resource,
+            std::ptr::null::<libc::rlimit64>(),
+            &raw mut limit,
+        )
+    })?;
+    Ok(Limit {
+        resource,
+        soft: limit.rlim_cur,
+        hard: limit.rlim_max,
+    })
+}
+
 /// Pointers to C strings, ended by a null pointer: argv and envp of execve(2).
 ///
 /// Built by the planner, before the clone; the strings it points to live in it. There is room for one

@@ -94,9 +94,10 @@ impl<'a> Runtime<'a> {
                     poll::wait(&mut watches, Deadline::after(Duration::from_micros(100)))
                         .act(|| "cannot wait for init")?;
                     if watches[0].is_ready() {
-                        return Err(self.init_failure().unwrap_or_else(|| self.how_init_died()));
+                        return Err(self.end_of_init());
                     }
                 }
+                Err(Errno(libc::ESRCH)) => return Err(self.end_of_init()),
                 fd => break descriptor::owned(fd.act(|| "cannot take the seccomp listener")?),
             }
         };

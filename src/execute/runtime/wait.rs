@@ -77,8 +77,13 @@ impl Runtime<'_> {
                 Code::System,
                 "init is at another gate than the plan",
             )),
-            None => Err(self.init_failure().unwrap_or_else(|| self.how_init_died())),
+            None => Err(self.end_of_init()),
         }
+    }
+
+    /// Why init has ended.
+    pub(super) fn end_of_init(&self) -> Failure {
+        self.init_failure().unwrap_or_else(|| self.how_init_died())
     }
 
     pub(super) fn wait_for_execution(&self) -> Result<()> {
