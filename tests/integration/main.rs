@@ -9,6 +9,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod bad_input;
 mod exec;
 mod hooks;
 mod isolation;
@@ -27,6 +28,7 @@ fn main() -> std::process::ExitCode {
     harness::runner::main(
         "integration",
         &[
+            bad_input::TESTS,
             exec::TESTS,
             hooks::TESTS,
             isolation::TESTS,
