@@ -1,13 +1,30 @@
 //! The command line: parse it, call one command, print one error, choose the exit code.
+//!
+//! The C library calls `main` itself: see [`corten::sys::start`] for what the standard library's own start
+//! would have done, and why it does not.
 
-fn main() {
+#![no_main]
+
+use std::ffi::{c_char, c_int};
+
+use corten::sys::{fs, start};
+
+/// Memory from few, large mappings: musl's own allocator asks the kernel for nearly every block.
+#[global_allocator]
+static MEMORY: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+// SAFETY: the only `main` of the program, with main(3)'s arguments.
+#[unsafe(no_mangle)]
+extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     corten::process::listen::note_inherited();
     // Whatever the caller leaked must not reach a container or a hook (CVE-2024-21626): closed at
     // exec from the first moment; `--preserve-fds` asks some of them back. Without close_range(2)
     // no other call would succeed either, so a failure shows there.
-    if let Err(errno) = corten::sys::fs::close_at_exec_from(3) {
+    if let Err(errno) = start::prepare().and_then(|()| fs::close_at_exec_from(3)) {
         eprintln!("corten: cannot mark descriptors close-on-exec: {errno}");
         std::process::exit(1);
     }
-    std::process::exit(i32::from(corten::cli::main(std::env::args_os())));
+    // SAFETY: they are what the C library was given.
+    let arguments = unsafe { start::arguments(argc, argv) };
+    std::process::exit(i32::from(corten::cli::main(arguments)));
 }

@@ -484,6 +484,7 @@ impl<'a> Runtime<'a> {
             leads: &leads,
             in_user_namespace: self.in_user_namespace,
             ignored: self.signals.ignored(),
+            spare: if self.container.is_some() { spare() } else { 0 },
         };
         let started = clone::start(self.plan, &mut self.slots, control, setting, request);
         self.init = Some(started.act(act).map_err(|failure| {
@@ -553,6 +554,13 @@ fn why_not_into(errno: Option<Errno>) -> Option<&'static str> {
         libc::EACCES => Some("this part of the cgroup tree is not delegated to the user"),
         _ => None,
     }
+}
+
+/// Half of the descriptors that this process may have, and no more than init can remember.
+fn spare() -> RawFd {
+    let soft = process::rlimit(libc::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    let most = init::SPENT as u64;
+    RawFd::try_from((soft / 2).min(most)).unwrap_or(0)
 }
 
 fn disguise(plan: &Plan) -> Result<Option<Disguise>> {

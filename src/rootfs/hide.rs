@@ -1,6 +1,7 @@
 //! Paths that are masked or read-only: acts, never decides, allocates nothing.
 
 use std::ffi::CStr;
+use std::os::fd::RawFd;
 
 use super::resolve::{self, Walk};
 use crate::execute::init::Init;
@@ -16,7 +17,7 @@ use crate::sys::{Errno, Result};
 pub fn prepare_mask(init: &mut Init<'_>) -> Result<()> {
     let context = mount::fsopen(c"tmpfs")?;
     let mask = mount::fsconfig_create(context).and_then(|()| mount::fsmount(context, 0))?;
-    fs::close(context);
+    init.done_with(context);
     fs::mkdirat(mask, c"directory", 0o555)?;
     fs::close(fs::openat(
         mask,
@@ -38,7 +39,7 @@ pub fn prepare_mask(init: &mut Init<'_>) -> Result<()> {
     )?;
     let place = fs::openat(AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
     mount::move_mount(mask, place)?;
-    fs::close(place);
+    init.done_with(place);
     init.fill(Slot::MASK, mask);
     Ok(())
 }
@@ -49,12 +50,19 @@ pub fn mask_path(init: &Init<'_>, path: &CStr) -> Result<()> {
         Err(Errno(libc::ENOENT)) => return Ok(()),
         target => target?,
     };
-    let is_directory = fs::fstat(target)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    let name = if is_directory { c"directory" } else { c"file" };
+    // Most are files, and the kernel tells which are not.
+    let covered = match cover(init, target, c"file") {
+        Err(Errno(libc::ENOTDIR | libc::EINVAL)) => cover(init, target, c"directory"),
+        covered => covered,
+    };
+    init.done_with(target);
+    covered
+}
+
+fn cover(init: &Init<'_>, target: RawFd, name: &CStr) -> Result<()> {
     let cover = mount::clone_tree_nofollow(init.slot(Slot::MASK), name, Reach::One)?;
     let covered = mount::move_mount(cover, target);
-    fs::close(cover);
-    fs::close(target);
+    init.done_with(cover);
     covered
 }
 
@@ -71,7 +79,7 @@ pub fn readonly_path(init: &Init<'_>, path: &CStr) -> Result<()> {
     };
     let bound = mount::mount_setattr(tree, Reach::Tree, readonly)
         .and_then(|()| mount::move_mount(tree, target));
-    fs::close(tree);
-    fs::close(target);
+    init.done_with(tree);
+    init.done_with(target);
     bound
 }

@@ -26,7 +26,7 @@ pub fn mount_filesystem(
     attach(init, mount, destination, point)?;
     match keep {
         Some(slot) => init.fill(slot, mount),
-        None => fs::close(mount),
+        None => init.done_with(mount),
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ pub fn create_filesystem(init: &Init<'_>, filesystem: &Filesystem) -> Result<Raw
         mount::fsmount(context, filesystem.attributes)
     };
     let mount = configure().inspect_err(|_| explain(init, context));
-    fs::close(context);
+    init.done_with(context);
     mount
 }
 
@@ -99,7 +99,7 @@ pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoi
         init.report
             .explain(b"not a directory: one is a directory and the other is not (are you trying to mount a directory onto a file, or the other way round?)");
     }
-    fs::close(target);
+    init.done_with(target);
     attached
 }
 
@@ -296,7 +296,7 @@ fn attach_root(init: &mut Init<'_>, tree: RawFd, path: &CStr) -> Result<()> {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let target = fs::openat(AT_FDCWD, path, flags, 0)?;
     let attached = mount::move_mount(tree, target);
-    fs::close(target);
+    init.done_with(target);
     attached?;
     // Root of a user namespace may not be allowed in; the first mount would say so of something else.
     fs::may_execute(tree, c".")?;
@@ -308,7 +308,7 @@ fn attach_root(init: &mut Init<'_>, tree: RawFd, path: &CStr) -> Result<()> {
 pub fn open_proc(init: &mut Init<'_>) -> Result<()> {
     let context = mount::fsopen(c"proc")?;
     let mount = mount::fsconfig_create(context).and_then(|()| mount::fsmount(context, 0));
-    fs::close(context);
+    init.done_with(context);
     init.fill(Slot::PROC, mount?);
     Ok(())
 }

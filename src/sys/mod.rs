@@ -21,6 +21,7 @@ pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
+pub mod start;
 
 pub use errno::Errno;
 pub use pidfd::Pidfd;

@@ -51,8 +51,17 @@ pub fn set_mask(mask: SignalSet) -> Result<SignalSet> {
 
 /// rt_sigaction(SIG_DFL).
 pub fn set_default(signal: i32) -> Result<()> {
-    // The kernel's struct sigaction is at most four words; all zeroes is SIG_DFL, no flag, no mask.
-    let action = [0u64; 4];
+    // All zeroes is SIG_DFL, no flag, no mask.
+    set_action(signal, [0; 4])
+}
+
+/// rt_sigaction(SIG_IGN).
+pub fn ignore(signal: i32) -> Result<()> {
+    set_action(signal, [1, 0, 0, 0])
+}
+
+/// The kernel's struct sigaction is at most four words, the handler first.
+fn set_action(signal: i32, action: [u64; 4]) -> Result<()> {
     // SAFETY: the kernel reads its struct, which is not longer than the array; the old action is not asked for.
     check(unsafe {
         libc::syscall(
