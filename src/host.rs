@@ -54,7 +54,7 @@ impl OwnLimits {
             }
         }
         Ok(Self {
-            stack: limit(libc::RLIMIT_STACK)?.soft,
+            stack: limit(process::RLIMIT_STACK)?.soft,
             hard: (!may_raise).then_some(hard),
         })
     }

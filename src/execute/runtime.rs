@@ -558,7 +558,7 @@ fn why_not_into(errno: Option<Errno>) -> Option<&'static str> {
 
 /// Half of the descriptors that this process may have, and no more than init can remember.
 fn spare() -> RawFd {
-    let soft = process::rlimit(libc::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    let soft = process::limit(process::RLIMIT_NOFILE).map_or(0, |limit| limit.soft);
     let most = init::SPENT as u64;
     RawFd::try_from((soft / 2).min(most)).unwrap_or(0)
 }

@@ -11,7 +11,7 @@ use crate::plan::Planner;
 use crate::plan::op::{InitOp, RuntimeOp};
 use crate::process::plan::Circumstances;
 use crate::sys::Errno;
-use crate::sys::process::Limit;
+use crate::sys::process::{Limit, RLIMIT_NOFILE};
 
 /// Init: limits, where it has power over hard ones and can go on under them.
 pub fn from_inside(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result<()> {
@@ -46,7 +46,7 @@ fn is_from_outside(limit: Limit, circumstances: &Circumstances<'_>) -> bool {
 }
 
 fn is_of_descriptors(limit: Limit) -> bool {
-    limit.resource == libc::RLIMIT_NOFILE
+    limit.resource == RLIMIT_NOFILE
 }
 
 type Named = (Field, Limit, &'static str);

@@ -261,6 +261,10 @@ pub struct Limit {
     pub hard: u64,
 }
 
+/// Resources of getrlimit(2) by the kernel's numbers; libc's have another type with each C library.
+pub const RLIMIT_STACK: u32 = 3;
+pub const RLIMIT_NOFILE: u32 = 7;
+
 /// prlimit(2); pid 0 is the caller.
 pub fn prlimit(pid: i32, limit: Limit) -> Result<()> {
     let new = libc::rlimit64 {
@@ -278,25 +282,6 @@ pub fn prlimit(pid: i32, limit: Limit) -> Result<()> {
         )
     })?;
     Ok(())
-}
-
-/// getrlimit(2) of the caller, as prlimit(2).
-pub fn rlimit(resource: u32) -> Result<(u64, u64)> {
-    let mut old = libc::rlimit64 {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: a null new value; the kernel writes one rlimit64.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_prlimit64,
-            0,
-            resource,
-            std::ptr::null::<libc::rlimit64>(),
-            &raw mut old,
-        )
-    })?;
-    Ok((old.rlim_cur, old.rlim_max))
 }
 
 /// struct sched_attr of sched_setattr(2), version 1 (56 bytes).
