@@ -40,7 +40,7 @@ real: build ## the three real jobs: a shell, nginx and redis from Debian, Docker
 validation: build ## the validation suite of the specification, in a virtual machine (as root); T=names chooses some
 	CORTEN_BIN=$(abspath $(CORTEN)) tests/oci-validation/run $(T)
 
-faults: build ## every system call of the runtime fails once (ten minutes); T=words chooses
+faults: build ## every system call of the runtime fails once (twenty minutes); T=words chooses
 	CORTEN_BIN=$(abspath $(CORTEN)) cargo test --test faults -- --all $(T)
 
 bench: build ## compare with the peers found here and the floor, interleaved; O=options of bench/bench.py

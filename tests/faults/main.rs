@@ -4,9 +4,9 @@
 //! its entry, an interruption where it waits. For each there is a ground of its own, a run of the
 //! scenario, and questions: did it end, what did it say, what is left, does `delete --force` remove it, is
 //! the id free again; and where the command said that all is well, is the container the one that it would
-//! have been? See `scenario.rs`.
+//! have been? See `scenario.rs`. Or a directory of the image becomes a link there: see `swap.rs`.
 //!
-//! The default is a fixed sample; `--all` is the sweep (`make faults`). Words choose: `create`, `create:kill`,
+//! The default is a fixed sample; `--all` is the sweep (`make faults`). Words choose: `create`, `create:kill`, `swap`,
 //! or one fault as it is printed, `"create process 1 read #3 EIO"`.
 
 // A test that does not find what it needs fails by panicking.
@@ -19,6 +19,7 @@ mod ground;
 mod harness;
 mod probe;
 mod scenario;
+mod swap;
 mod sweep;
 mod tracer;
 
@@ -28,8 +29,8 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.first().map(String::as_str) {
         Some("--traced") => tracer::stub(&words[1..]),
-        Some("--enter") => sweep::enter(&words[1]),
-        Some("--ground") => sweep::stand(&words[1]),
+        Some("--enter") => sweep::enter(&words[1], &words[2]),
+        Some("--ground") => sweep::stand(&words[1], &words[2]),
         _ => sweep::main(&words),
     }
 }

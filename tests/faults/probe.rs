@@ -42,6 +42,8 @@ pub enum Variety {
     Mapped,
     /// With the caller's network by its path and a terminal.
     Joined,
+    /// With all that resolves a path of the image.
+    Hostile,
 }
 
 /// Makes the bundle; its program tells what it finds, or waits.
@@ -83,6 +85,7 @@ pub fn bundle(ground: &Ground, variety: Variety, waits: bool) {
         Variety::Plain => {}
         Variety::Mapped => mapped(&mut bundle),
         Variety::Joined => joined(&mut bundle),
+        Variety::Hostile => hostile(&mut bundle, ground),
     }
     if waits {
         bundle.sh("sleep 1000 & exec sleep 1000");
@@ -135,6 +138,41 @@ fn joined(bundle: &mut Bundle) {
         .set("/process/terminal", json!(true))
         .hook("createContainer", "cat >/dev/null")
         .hook("poststop", "cat >/dev/null");
+}
+
+/// Sings whatever it finds, and tells of every procfs that shows more than it should.
+const SEARCH: &str = r#"
+cat /vol/a/b/* /vol/m/* /etc/secret /etc/secrets/* /shared/a/b/* /work/* /dev/null /dev/ptmx/* 2>/dev/null
+while read -r source point type rest
+do
+    [ "$type" = proc ] || continue
+    case $point in /proc/*) continue ;; esac
+    [ -s "$point/timer_list" ] || [ "$(head -c1 $point/timer_list 2>/dev/null | wc -c)" = 0 ] || echo "shown: $point/timer_list"
+    (echo 4321 > "$point/sys/kernel/shmmni") 2>/dev/null && echo "shown: $point/sys is writable"
+done < /proc/self/mounts
+say end
+"#;
+
+fn hostile(bundle: &mut Bundle, ground: &Ground) {
+    let rootfs = bundle.rootfs();
+    for name in ["vol/a/b", "vol/m", "vol/r", "work", "shared"] {
+        fs::create_dir_all(rootfs.join(name)).expect("the tmpfs is writable");
+    }
+    fs::write(rootfs.join("vol/m/secret"), "secret\n").expect("the tmpfs is writable");
+    let shared = ground.dir.join("shared");
+    fs::create_dir_all(shared.join("a/b")).expect("the tmpfs is writable");
+    let device = json!({"type": "c", "path": "/vol/a/zero", "major": 1, "minor": 5});
+    bundle
+        .mount("tmpfs", "tmpfs", "/vol/a/b", &["mode=755"])
+        .bind(&shared, "/shared", &["rbind", "rw"])
+        .mount("tmpfs", "tmpfs", "/shared/a/b", &["mode=755"])
+        .bind(&shared.join("a"), "/vol/a/made/dir", &["bind", "ro"])
+        .set("/linux/devices/-", device)
+        .set("/linux/maskedPaths/-", json!("/vol/m/secret"))
+        .set("/linux/readonlyPaths/-", json!("/vol/r"))
+        .set("/process/cwd", json!("/work/made"))
+        .set("/root/readonly", json!(false))
+        .sh(&format!("say() {{ echo \"== $1\"; }}\n{SEARCH}"));
 }
 
 /// What the program said, without what differs from one container to the next.

@@ -11,7 +11,7 @@ use super::probe::{self, Variety};
 use super::tracer::{Fault, Point};
 
 /// Where the container's bundle is.
-const BUNDLE: &str = "/tmp/corten-faults/bundle";
+pub const BUNDLE: &str = "/tmp/corten-faults/bundle";
 /// Where its init's number goes.
 const PID_FILE: &str = "/tmp/corten-faults/log/pid";
 
@@ -47,7 +47,10 @@ const fn scenario(command: Command, variety: Variety) -> Scenario {
     Scenario { command, variety }
 }
 
-/// All of them.
+/// The one in which directories become links: see `swap.rs`.
+pub const HOSTILE: Scenario = scenario(Command::Create, Variety::Hostile);
+
+/// All others.
 pub const ALL: [Scenario; 11] = [
     scenario(Command::Create, Variety::Plain),
     scenario(Command::Run, Variety::Plain),
@@ -93,6 +96,7 @@ impl Scenario {
             Variety::Plain => command.to_owned(),
             Variety::Mapped => format!("{command}-mapped"),
             Variety::Joined => format!("{command}-joined"),
+            Variety::Hostile => format!("{command}-hostile"),
         }
     }
 
@@ -440,7 +444,7 @@ impl Examination<'_> {
         // With the same pid file, beside which a killed one may have left its unfinished own.
         let command = match self.scenario.variety {
             Variety::Joined => Command::Run, // its terminal would need a socket
-            Variety::Plain | Variety::Mapped => Command::Create,
+            Variety::Plain | Variety::Mapped | Variety::Hostile => Command::Create,
         };
         let again = Scenario {
             command,

@@ -16,20 +16,63 @@ use super::calls::{self, Kind};
 use super::ground::{self, Ground};
 use super::harness::{host, leaks};
 use super::scenario::{self, Scenario, Verdict};
+use super::swap;
 use super::tracer::{Fault, Point};
 
 /// How many faults of one kind the sample takes of a scenario.
-const SAMPLE: usize = 40;
+const SAMPLE: usize = 30;
 
 /// How many grounds there are at a time.
 const WORKERS: usize = 3;
 
-/// One turn.
+/// One trial.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Turn {
+struct Trial {
     scenario: Scenario,
     fault: Option<(Point, Fault)>,
-    cgroup: String,
+    /// What is exchanged for a link, at the point.
+    victim: Option<String>,
+}
+
+impl Trial {
+    fn of(scenario: Scenario) -> Self {
+        Self {
+            scenario,
+            fault: None,
+            victim: None,
+        }
+    }
+
+    fn with(&self, fault: (Point, Fault)) -> Self {
+        Self {
+            fault: Some(fault),
+            ..self.clone()
+        }
+    }
+
+    /// As it is printed and may be asked for.
+    fn name(&self) -> String {
+        let what = match &self.victim {
+            Some(victim) => format!("swap {victim}"),
+            None => self.scenario.name(),
+        };
+        let Some((point, fault)) = self.fault else {
+            return what;
+        };
+        let call = calls::find(point.call).map_or("?", |call| call.name);
+        let fault = match fault {
+            Fault::Errno(errno) | Fault::ErrnoAfterwards(errno) => {
+                format!("{:?}", nix::errno::Errno::from_raw(errno))
+            }
+            Fault::Kill => "SIGKILL".to_owned(),
+            Fault::Stop => "stop".to_owned(),
+        };
+        let call = call.trim_start_matches("SYS_");
+        format!(
+            "{what} process {} {call} #{} {fault}",
+            point.process, point.occurrence
+        )
+    }
 }
 
 /// What is done to a scenario.
@@ -38,6 +81,7 @@ enum Mode {
     Errno,
     Kill,
     Interrupt,
+    Stop,
 }
 
 impl Mode {
@@ -48,12 +92,13 @@ impl Mode {
             Self::Errno => "errno",
             Self::Kill => "kill",
             Self::Interrupt => "interrupt",
+            Self::Stop => "stop",
         }
     }
 }
 
 /// The process between: it has the namespaces of which its child is the first.
-pub fn enter(turn: &str) -> ! {
+pub fn enter(trial: &str, cgroup: &str) -> ! {
     let flags = CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWUTS
@@ -61,7 +106,7 @@ pub fn enter(turn: &str) -> ! {
         | CloneFlags::CLONE_NEWNET;
     unshare(flags).expect("the tests run as root");
     let mut child = Command::new(env::current_exe().expect("procfs is mounted"))
-        .args(["--ground", turn])
+        .args(["--ground", trial, cgroup])
         .spawn()
         .expect("the test can run itself");
     let status = child.wait().expect("the child is ours");
@@ -69,11 +114,14 @@ pub fn enter(turn: &str) -> ! {
 }
 
 /// The process on the ground.
-pub fn stand(turn: &str) -> ! {
+pub fn stand(trial: &str, cgroup: &str) -> ! {
     ground::assert_first();
-    let turn: Turn = serde_json::from_str(turn).expect("the sweep wrote it");
-    let mut ground = Ground::enter(&turn.cgroup);
-    let verdict = scenario::play(&mut ground, turn.scenario, turn.fault);
+    let trial: Trial = serde_json::from_str(trial).expect("the sweep wrote it");
+    let mut ground = Ground::enter(cgroup);
+    let verdict = match &trial.victim {
+        Some(victim) => swap::play(&mut ground, trial.fault.map(|(point, _)| point), victim),
+        None => scenario::play(&mut ground, trial.scenario, trial.fault),
+    };
     let text = serde_json::to_string(&verdict).expect("a verdict is JSON");
     println!("{text}");
     process::exit(0)
@@ -112,36 +160,33 @@ pub fn main(words: &[String]) -> ExitCode {
         serial: AtomicUsize::new(0),
         cgroup: format!("/corten-faults-{}", process::id()),
     };
-    let (mut passed, mut failed) = (0, 0);
+    let mut results = Vec::new();
     for scenario in scenario::ALL {
-        let chosen: Vec<Mode> = Mode::ALL
-            .into_iter()
-            .filter(|mode| {
-                let name = scenario.name();
-                let whole = format!("{name}:{}", mode.name());
-                let one = format!("{name} ");
-                let is_meant =
-                    |word: &String| *word == name || *word == whole || word.starts_with(&one);
-                sweep.wanted.is_empty() || sweep.wanted.iter().any(is_meant)
-            })
+        let name = scenario.name();
+        let modes = Mode::ALL
+            .map(|mode| (mode, format!("{name}:{}", mode.name())))
+            .into_iter();
+        let modes: Vec<_> = modes
+            .filter(|(_, whole)| sweep.wants(&name, whole))
             .collect();
-        if chosen.is_empty() {
-            continue;
-        }
-        let Some(calm) = sweep.calm(scenario) else {
-            failed += chosen.len();
-            continue;
+        sweep.series(&Trial::of(scenario), &modes, &mut results);
+    }
+    for victim in swap::VICTIMS {
+        let trial = Trial {
+            victim: Some(victim.to_owned()),
+            ..Trial::of(scenario::HOSTILE)
         };
-        for mode in chosen {
-            if sweep.all_of(scenario, mode, &calm) {
-                passed += 1
-            } else {
-                failed += 1
-            }
+        let name = trial.name();
+        if sweep.wants(&name, "swap") {
+            sweep.series(&trial, &[(Mode::Stop, name)], &mut results);
         }
     }
     leaks::end_everything(&ground::cgroup_dir(&sweep.cgroup));
-    println!("faults: {passed} passed, {failed} failed, 0 skipped");
+    let failed = results.iter().filter(|passed| !**passed).count();
+    println!(
+        "faults: {} passed, {failed} failed, 0 skipped",
+        results.len() - failed
+    );
     if failed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -157,53 +202,63 @@ fn cannot_run() -> Option<&'static str> {
 }
 
 impl Sweep {
+    fn wants(&self, name: &str, whole: &str) -> bool {
+        let one = format!("{name} ");
+        let is_meant = |word: &String| *word == name || *word == whole || word.starts_with(&one);
+        self.wanted.is_empty() || self.wanted.iter().any(is_meant)
+    }
+
+    /// A scenario in some modes; one result each.
+    fn series(&self, calm: &Trial, modes: &[(Mode, String)], results: &mut Vec<bool>) {
+        if modes.is_empty() {
+            return;
+        }
+        let Some(verdict) = self.calm(calm) else {
+            results.extend(modes.iter().map(|_| false));
+            return;
+        };
+        for (mode, name) in modes {
+            results.push(self.all_of(name, *mode, calm, &verdict));
+        }
+    }
+
     /// The scenario without a fault, twice, because nothing can be compared with what varies.
-    fn calm(&self, scenario: Scenario) -> Option<Verdict> {
-        let (first, second) = (self.turn(scenario, None), self.turn(scenario, None));
+    fn calm(&self, trial: &Trial) -> Option<Verdict> {
+        let (first, second) = (self.turn(trial), self.turn(trial));
         let mut wrong = [first.defects.clone(), second.defects].concat();
         if first.world != second.world {
-            wrong.push(format!(
-                "two containers differ: {}",
-                differences(&first.world, &second.world)
-            ));
+            let text = differences(&first.world, &second.world);
+            wrong.push(format!("two containers differ: {text}"));
         }
-        let unknown = first
-            .calls
-            .iter()
-            .filter(|(point, _)| calls::find(point.call).is_none());
-        wrong.extend(
-            unknown.map(|(point, _)| format!("system call {} is not in the table", point.call)),
-        );
+        let calls = first.calls.iter().map(|(point, _)| point.call);
+        let unknown = calls.filter(|call| calls::find(*call).is_none());
+        wrong.extend(unknown.map(|call| format!("system call {call} is not in the table")));
         for line in &wrong {
-            println!("{} without a fault: {line}", scenario.name());
+            println!("{} without a fault: {line}", trial.name());
         }
         wrong.is_empty().then_some(first)
     }
 
-    fn all_of(&self, scenario: Scenario, mode: Mode, calm: &Verdict) -> bool {
+    fn all_of(&self, name: &str, mode: Mode, calm: &Trial, verdict: &Verdict) -> bool {
         let begin = Instant::now();
-        let faults = faults(&calm.calls, mode);
-        let total = faults.len();
-        let faults = self.choose(scenario, mode, faults);
+        let faults = faults(&verdict.calls, mode).into_iter();
+        let trials: Vec<Trial> = faults.map(|fault| calm.with(fault)).collect();
+        let total = trials.len();
         let count = Mutex::new(Count::default());
-        let queue = Mutex::new(faults.into_iter());
+        let queue = Mutex::new(self.choose(name, trials).into_iter());
         thread::scope(|scope| {
             for _ in 0..WORKERS {
                 scope.spawn(|| {
-                    loop {
-                        let Some(fault) = queue.lock().expect("no thread panicked").next() else {
-                            return;
-                        };
-                        self.judge(scenario, fault, calm, &count);
+                    while let Some(trial) = take(&queue) {
+                        self.judge(&trial, verdict, &count);
                     }
                 });
             }
         });
         let count = count.into_inner().expect("no thread panicked");
-        let verdict = if count.bad.is_empty() { "ok" } else { "FAILED" };
-        let name = format!("{}:{}", scenario.name(), mode.name());
         println!(
-            "test {name} ... {verdict} ({} of {total} faults: {} survived, {} not reached, {} defects; {:.1} s)",
+            "test {name} ... {} ({} of {total} faults: {} survived, {} not reached, {} defects; {:.1} s)",
+            if count.bad.is_empty() { "ok" } else { "FAILED" },
             count.good + count.unreached + count.bad.len(),
             count.good,
             count.unreached,
@@ -213,31 +268,20 @@ impl Sweep {
         count.bad.is_empty()
     }
 
-    fn choose(
-        &self,
-        scenario: Scenario,
-        mode: Mode,
-        mut faults: Vec<(Point, Fault)>,
-    ) -> Vec<(Point, Fault)> {
-        if self.wanted.iter().any(|word| word.contains(' ')) {
-            faults.retain(|fault| self.wanted.contains(&name(scenario, *fault)));
-            return faults;
+    fn choose(&self, name: &str, mut trials: Vec<Trial>) -> Vec<Trial> {
+        if self.wanted.iter().any(|word| word.contains(" process ")) {
+            trials.retain(|trial| self.wanted.contains(&trial.name()));
+            return trials;
         }
-        if self.is_full || scenario.name() == "create" && mode == Mode::Kill {
-            return faults;
+        if self.is_full || name == "create:kill" {
+            return trials;
         }
-        let stride = faults.len().div_ceil(SAMPLE).max(1);
-        faults.into_iter().step_by(stride).collect()
+        let stride = trials.len().div_ceil(SAMPLE).max(1);
+        trials.into_iter().step_by(stride).collect()
     }
 
-    fn judge(
-        &self,
-        scenario: Scenario,
-        fault: (Point, Fault),
-        calm: &Verdict,
-        count: &Mutex<Count>,
-    ) {
-        let mut verdict = self.turn(scenario, Some(fault));
+    fn judge(&self, trial: &Trial, calm: &Verdict, count: &Mutex<Count>) {
+        let mut verdict = self.turn(trial);
         if !verdict.reached && verdict.defects.is_empty() {
             count.lock().expect("no thread panicked").unreached += 1;
             return;
@@ -250,32 +294,31 @@ impl Sweep {
             count.lock().expect("no thread panicked").good += 1;
             return;
         }
-        let name = name(scenario, fault);
+        let name = trial.name();
         let text = verdict.defects.join("\n    ");
         println!("  {name}: {}\n    {text}", verdict.ended);
         std::io::stdout().flush().expect("stdout is open");
         count.lock().expect("no thread panicked").bad.push(name);
     }
 
-    /// One turn on a ground of its own.
-    fn turn(&self, scenario: Scenario, fault: Option<(Point, Fault)>) -> Verdict {
+    /// One trial on a ground of its own.
+    fn turn(&self, trial: &Trial) -> Verdict {
         let number = self.serial.fetch_add(1, Ordering::Relaxed);
         let cgroup = format!("{}/p{number}", self.cgroup);
-        let turn = Turn {
-            scenario,
-            fault,
-            cgroup: cgroup.clone(),
-        };
-        let verdict = play(&turn);
+        let verdict = play(trial, &cgroup);
         leaks::end_everything(&ground::cgroup_dir(&cgroup));
         verdict
     }
 }
 
-fn play(turn: &Turn) -> Verdict {
-    let text = serde_json::to_string(turn).expect("a turn is JSON");
+fn take(queue: &Mutex<std::vec::IntoIter<Trial>>) -> Option<Trial> {
+    queue.lock().expect("no thread panicked").next()
+}
+
+fn play(trial: &Trial, cgroup: &str) -> Verdict {
+    let text = serde_json::to_string(trial).expect("a trial is JSON");
     let mut child = Command::new(env::current_exe().expect("procfs is mounted"))
-        .args(["--enter", &text])
+        .args(["--enter", &text, cgroup])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -296,7 +339,7 @@ fn play(turn: &Turn) -> Verdict {
     let deadline = Instant::now() + host::patience(Duration::from_secs(120));
     while child.try_wait().expect("the child is ours").is_none() {
         if Instant::now() > deadline {
-            leaks::end_everything(&ground::cgroup_dir(&turn.cgroup));
+            leaks::end_everything(&ground::cgroup_dir(cgroup));
             child.kill().expect("the child is ours");
         }
         thread::sleep(Duration::from_millis(1));
@@ -324,28 +367,11 @@ fn faults(calls: &[(Point, bool)], mode: Mode) -> Vec<(Point, Fault)> {
             Mode::Interrupt if call.kind == Kind::Waits => {
                 faults.push((*point, Fault::Errno(libc::EINTR)))
             }
+            Mode::Stop => faults.push((*point, Fault::Stop)),
             Mode::Kill | Mode::Interrupt => {}
         }
     }
     faults
-}
-
-fn name(scenario: Scenario, (point, fault): (Point, Fault)) -> String {
-    let call = calls::find(point.call).map_or("?", |call| call.name);
-    let fault = match fault {
-        Fault::Errno(errno) | Fault::ErrnoAfterwards(errno) => {
-            format!("{:?}", nix::errno::Errno::from_raw(errno))
-        }
-        Fault::Kill => "SIGKILL".to_owned(),
-        Fault::Stop => "stop".to_owned(),
-    };
-    let call = call.trim_start_matches("SYS_");
-    format!(
-        "{} process {} {call} #{} {fault}",
-        scenario.name(),
-        point.process,
-        point.occurrence
-    )
 }
 
 /// The lines that are not in both.
