@@ -57,11 +57,22 @@ impl Loaded {
         })
     }
 
+    /// Takes a configuration that nobody wrote: errors name its properties, and no line of it.
+    pub fn from_spec(spec: Spec) -> Result<Self> {
+        Ok(Self {
+            text: to_text(&spec)?,
+            spec,
+            warnings: Vec::new(),
+            is_as_written: false,
+        })
+    }
+
     /// Applies every rule that needs no kernel. All that is wrong comes back, not only the first.
     pub fn checked(mut self) -> Result<Self, Vec<Failure>> {
         let findings = check::check(&self.spec, &self.text);
         if !findings.failures.is_empty() {
-            return Err(findings.failures);
+            let failures = findings.failures.into_iter();
+            return Err(failures.map(|failure| self.place(failure)).collect());
         }
         self.warnings = findings.warnings;
         Ok(self)
@@ -113,7 +124,7 @@ impl TryFrom<&oci_spec::runtime::Spec> for Loaded {
         let text = serde_json::to_vec(spec).map_err(|error| {
             Failure::new(Code::Config, "cannot write the configuration").because(error.to_string())
         })?;
-        Self::from_text(text)
+        Self::from_spec(parse(&text)?)
     }
 }
 

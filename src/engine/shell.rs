@@ -8,7 +8,7 @@ use super::{
     Subreaper, UserNamespace, birth, rootless,
 };
 use crate::config::{
-    self, Capabilities, Cpu, DeviceRule, IdMapping, Linux, Loaded, Memory, Mount, Namespace,
+    Capabilities, Cpu, DeviceRule, IdMapping, Linux, Loaded, Memory, Mount, Namespace,
     NamespaceType, Pids, Process, Resources, Root, Spec, User,
 };
 use crate::error::{Code, Failure, Field, Result};
@@ -121,7 +121,7 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
     let mut spec = spec(request)?;
     birth::add_volumes(&mut spec, &request.volumes)?;
     rootless::complete(&mut spec)?;
-    let loaded = birth::checked(&create, Loaded::from_text(config::to_text(&spec)?)?)?;
+    let loaded = birth::checked(&create, Loaded::from_spec(spec)?)?;
     let decision = birth::decide_loaded(&create, loaded, Start::Now, stay)?;
     let made = birth::execute(&create, decision, &signals)?;
     let run = RunRequest {

@@ -339,7 +339,7 @@ impl<'a> Runtime<'a> {
                 namespaces,
             } => self.run_hook(hook, *kind, *namespaces),
             RuntimeOp::WriteHookState => {
-                let state = self.state(Status::Created)?;
+                let state = self.state_inside(Status::Created)?;
                 let fd = self.raw(Slot::HOOK_STATE);
                 descriptor::write_all(fd, &state)
                     .and_then(|()| descriptor::seal(fd))

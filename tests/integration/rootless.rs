@@ -329,7 +329,8 @@ fn rootless_groups_that_cannot_be_set_are_refused(lab: &Lab) {
     let mut bundle = user.bundle("true");
     bundle.set("/process/user/additionalGids", json!([5]));
     user.run(&bundle)
-        .fails(1, "process.user.additionalGids: groups cannot be set");
+        .fails(1, "process.user.additionalGids (line ")
+        .fails(1, "): groups cannot be set in this user namespace");
 }
 
 fn rootless_without_cgroup_rights_goes_on_without_a_cgroup(lab: &Lab) {
@@ -357,7 +358,8 @@ fn rootless_limits_without_cgroup_rights_name_the_field(lab: &Lab) {
         done.err.contains("no permission is granted for cgroups"),
         "{done:?}"
     );
-    done.fails(1, "linux.resources.pids.limit: cannot be set");
+    done.fails(1, "linux.resources.pids.limit (line ")
+        .fails(1, "): cannot be set for a container without a cgroup");
     bundle.set("/linux/resources", json!({"pids": {"limit": -1}}));
     user.run(&bundle).ok();
 }
@@ -570,7 +572,10 @@ fn rootless_shell(lab: &Lab) {
     user.corten(&["shell", "true"])
         .fails(1, "a layer may have no mounts below it, as / has");
     user.corten(&["shell", "--rootfs", &root, "--pids", "9", "true"])
-        .fails(1, "linux.resources.pids.limit: cannot be set");
+        .fails(
+            1,
+            "linux.resources.pids.limit: cannot be set for a container",
+        );
 }
 
 /// As podman calls: root, but of a user namespace, which is all that it is root of.
@@ -617,10 +622,9 @@ fn cgroup_manager_disabled_leaves_the_container_where_the_caller_is(lab: &Lab) {
     assert_eq!(run(&id).ok().out.lines().last(), own.lines().last());
     bundle.set("/linux/resources/memory", json!({"limit": 100_000_000}));
     bundle.write();
-    run(&lab.id()).fails(
-        1,
-        "linux.resources.memory.limit: cannot be set for a container without a cgroup",
-    );
+    run(&lab.id())
+        .fails(1, "linux.resources.memory.limit (line ")
+        .fails(1, "): cannot be set for a container without a cgroup");
 }
 
 /// The state directory of the shell was where the overlay stood: root of the user namespace could not

@@ -85,9 +85,6 @@ pub fn check(spec: &Spec, text: &[u8]) -> Findings {
             seccomp::check(seccomp, &mut findings);
         }
     }
-    for failure in &mut findings.failures {
-        failure.position = Some(fields::locate(text, &failure.field.pointer()));
-    }
     findings
 }
 

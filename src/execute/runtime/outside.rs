@@ -26,9 +26,24 @@ impl<'a> Runtime<'a> {
             .map(|_| ())
     }
 
+    /// What a hook in the container reads: the pid is that of its own namespace, as what it can see is.
+    pub(super) fn state_inside(&self, status: Status) -> Result<Vec<u8>> {
+        let act = || "cannot read the pid of init in its namespace";
+        let ids = procfs::process::Process::new(self.pid()?).and_then(|init| init.status());
+        let ids =
+            ids.map_err(|error| Failure::new(Code::System, act()).because(error.to_string()))?;
+        let pid = ids.nspid.unwrap_or_default().pop();
+        let pid = pid.ok_or_else(|| Failure::new(Code::System, act()).because("it has none"))?;
+        self.state_of(pid, status)
+    }
+
     pub(super) fn state(&self, status: Status) -> Result<Vec<u8>> {
+        self.state_of(self.pid()?, status)
+    }
+
+    fn state_of(&self, pid: i32, status: Status) -> Result<Vec<u8>> {
         let mut record = self.record.clone();
-        record.pid = self.pid()?;
+        record.pid = pid;
         serde_json::to_vec(&crate::state::report::OciState::of(&record, status)).map_err(|error| {
             Failure::new(Code::System, "cannot write the state").because(error.to_string())
         })
@@ -56,14 +71,10 @@ impl<'a> Runtime<'a> {
             },
             _ => Where::Runtime,
         };
-        let mut state = self.state(status)?;
-        if kind == Kind::CreateContainer && namespaces & libc::CLONE_NEWPID != 0 {
-            // Hooks see pids of their own namespace, where init is the first.
-            let mut record = self.record.clone();
-            record.pid = 1;
-            state = serde_json::to_vec(&crate::state::report::OciState::of(&record, status))
-                .unwrap_or(state);
-        }
+        let state = match kind {
+            Kind::CreateContainer => self.state_inside(status)?,
+            _ => self.state(status)?,
+        };
         run_hook(
             hook,
             &Place {
