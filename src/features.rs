@@ -55,7 +55,7 @@ fn linux() -> Value {
             "flags": MEMORY_FLAGS.map(|(name, _)| name),
         },
         "mountExtensions": {"idmap": {"enabled": true}},
-        "netDevices": {"enabled": false},
+        "netDevices": {"enabled": true},
     })
 }
 

@@ -492,6 +492,8 @@ fn undo_of(op: &RuntimeOp, request: &Request) -> Option<Undo> {
         | Op::DelegateCgroup { .. } => None,
         // The caller's, who named it.
         Op::WritePidFile { .. } => None,
+        // Moved back by a `create` that fails; else the kernel's (config-linux.md, Network devices).
+        Op::MoveInterface { .. } => None,
         // Gone with this process, with init, or with the descriptor.
         Op::ConnectConsole { .. }
         | Op::PairConsole
@@ -505,6 +507,7 @@ fn undo_of(op: &RuntimeOp, request: &Request) -> Option<Undo> {
         | Op::StartInit { .. }
         | Op::AdoptInit
         | Op::WriteIdMaps { .. }
+        | Op::OpenNetwork { .. }
         | Op::CompareIdMaps(_)
         | Op::SetOomScore(_)
         | Op::SetAffinity { .. }

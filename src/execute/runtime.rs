@@ -18,6 +18,7 @@ use super::report::Report;
 use crate::cgroups;
 use crate::cli::log::Log;
 use crate::error::{Act, Code, Failure, Field, Result};
+use crate::network::run::Interfaces;
 use crate::plan::op::{Birthplace, InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
@@ -28,7 +29,7 @@ use crate::sys::executable::Disguise;
 use crate::sys::poll::{Deadline, Watch};
 use crate::sys::process::Clone3;
 use crate::sys::{Errno, descriptor, fs, namespace, poll, process, socket};
-use crate::{namespaces, rootfs, volumes};
+use crate::{namespaces, network, rootfs, volumes};
 
 /// How long init may take from one gate to the next: a slow network filesystem may take its time, a
 /// dead one must not keep the caller for ever.
@@ -76,6 +77,7 @@ pub struct Runtime<'a> {
     console: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
     notify: Option<Notify>,
+    interfaces: Option<Interfaces>,
     /// Where the number of init stands, once it does.
     pid_file: Option<&'a Path>,
     in_user_namespace: bool,
@@ -146,6 +148,7 @@ impl<'a> Runtime<'a> {
             console: None,
             terminal: None,
             notify: None,
+            interfaces: None,
             pid_file: None,
             in_user_namespace: setting.in_user_namespace,
             log: setting.log,
@@ -170,7 +173,13 @@ impl<'a> Runtime<'a> {
             (Ok(()), None) => Err(Failure::new(Code::System, "the plan starts no process")),
             (Err(failure), None) => Err(failure),
             (Err(failure), Some(process)) => {
+                // Before init ends: its network namespace would end with it, and what is in there.
+                let kept = self.interfaces.as_mut().map(Interfaces::take_back);
                 let failure = self.give_up(failure, &process);
+                let failure = match kept {
+                    Some(Err(left)) => failure.hint(left.to_string()),
+                    _ => failure,
+                };
                 if let Some(path) = self.pid_file {
                     super::pid_file::remove(path);
                 }
@@ -333,6 +342,19 @@ impl<'a> Runtime<'a> {
                 std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()).act(act)
             }
             RuntimeOp::SetLimit { limit, .. } => process::prlimit(pid, *limit).act(act),
+            RuntimeOp::OpenNetwork { network } => {
+                let file = network::run::namespace_of(pid)?;
+                self.fill(*network, file);
+                Ok(())
+            }
+            RuntimeOp::MoveInterface {
+                network,
+                name,
+                inside,
+            } => {
+                let interfaces = self.interfaces(*network)?;
+                interfaces.pass(name, inside, &act())
+            }
             RuntimeOp::RunHook {
                 hook,
                 kind,
@@ -395,6 +417,16 @@ impl<'a> Runtime<'a> {
             self.log.debug(|| sentence("init", &step.op, &step.field));
         }
         self.told.set(end.max(self.told.get()));
+    }
+
+    fn interfaces(&mut self, network: Slot) -> Result<&mut Interfaces> {
+        if self.interfaces.is_none() {
+            let file = self.raw(network);
+            self.interfaces = Some(Interfaces::between_own_and(file)?);
+        }
+        self.interfaces
+            .as_mut()
+            .ok_or_else(|| Failure::new(Code::System, "no interface can be moved"))
     }
 
     fn container(&self) -> Result<&Container> {

@@ -45,6 +45,12 @@ impl Namespaces {
         self.joined & super::flag(kind) != 0
     }
 
+    /// The open file of one that is joined, once it is planned.
+    pub fn join_of(&self, kind: NamespaceType) -> Option<Slot> {
+        let mut joins = self.joins.iter();
+        joins.find_map(|(of, _, slot)| (*of == kind).then_some(*slot))
+    }
+
     /// What clone3 makes: see the essay for what it cannot.
     fn cloned(&self) -> i32 {
         if self.is_joined(NamespaceType::User) {

@@ -132,6 +132,11 @@ const LAWS: &[Law] = &[
         |op| matches!(op, InitOp::ReadonlyPath(_) | InitOp::MaskPath(_)),
     ),
     (
+        "interfaces are there before kernel parameters, which may name them",
+        |op| matches!(op, InitOp::Await(Gate::HostReady)),
+        |op| matches!(op, InitOp::WriteSysctl { .. }),
+    ),
+    (
         "the host's root is gone before the user changes",
         |op| matches!(op, InitOp::DetachOldRoot),
         |op| matches!(op, InitOp::SetUid(_)),

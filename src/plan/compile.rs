@@ -16,6 +16,7 @@ use crate::error::{Failure, Field, Result};
 use crate::hooks::plan::{Kind, STDERR, STDOUT, prepare_all};
 use crate::host::Host;
 use crate::namespaces::plan::{self as namespaces, Namespaces};
+use crate::network;
 use crate::process::limits;
 use crate::process::plan::{self as process, Circumstances};
 use crate::process::{notify, terminal::Stay};
@@ -106,6 +107,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         None => warn_of_devices(&mut planner, &room),
     }
     on_the_host(&mut planner, &room)?;
+    network::plan::plan(&mut planner, linux, &namespaces)?;
 
     hooks_before_pivot(&mut planner, spec, request, &namespaces)?;
     rootfs::enter(&mut planner, &room)?;
@@ -252,12 +254,6 @@ fn on_the_host(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
         return Err(Failure::config(
             Field::new("linux.intelRdt"),
             "resctrl groups are not supported yet",
-        ));
-    }
-    if !linux.net_devices.is_empty() {
-        return Err(Failure::config(
-            Field::new("linux.netDevices"),
-            "moving network devices is not supported yet",
         ));
     }
     Ok(())

@@ -610,6 +610,14 @@ pub enum RuntimeOp {
     SetAffinity { mask: Vec<u64>, list: CString },
     /// prlimit(2) on init.
     SetLimit { limit: Limit, name: &'static str },
+    /// The network namespace that init was born in.
+    OpenNetwork { network: Slot },
+    /// An interface of the runtime's network namespace, with its addresses.
+    MoveInterface {
+        network: Slot,
+        name: CString,
+        inside: CString,
+    },
     /// Lets init pass.
     Open(Gate),
     /// Waits for init.
@@ -1064,6 +1072,16 @@ impl fmt::Display for RuntimeOp {
             }
             Self::SetOomScore(score) => write!(f, "set the OOM score adjustment {score}"),
             Self::SetLimit { limit, name } => limit_sentence(f, limit, name),
+            Self::OpenNetwork { .. } => f.write_str("open the container's network namespace"),
+            Self::MoveInterface { name, inside, .. } if name == inside => {
+                write!(f, "move the interface {} into the container", text(name))
+            }
+            Self::MoveInterface { name, inside, .. } => write!(
+                f,
+                "move the interface {} into the container as {}",
+                text(name),
+                text(inside)
+            ),
             Self::Open(gate) => write!(f, "tell init that {}", gate.meaning()),
             Self::Await(gate) => write!(f, "wait until {}", gate.meaning()),
             Self::RunHook { hook, kind, .. } => write!(

@@ -17,6 +17,7 @@ mod leavings;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod network;
 mod output;
 mod process;
 mod readiness;
@@ -36,6 +37,7 @@ fn main() -> std::process::ExitCode {
             lifecycle::TESTS,
             mounts::TESTS,
             namespaces::TESTS,
+            network::TESTS,
             output::TESTS,
             process::TESTS,
             readiness::TESTS,

@@ -28,7 +28,6 @@ tests![
     exec_takes_its_cpu_affinity,
     an_apparmor_profile_is_seen_inside,
     resctrl_is_refused,
-    network_devices_are_refused,
 ];
 
 /// Runs a container with these resources and returns what stands in files of its cgroup, one a line.
@@ -390,12 +389,4 @@ fn resctrl_is_refused(lab: &Lab) {
     bundle.set("/linux/intelRdt", json!({"closID": "gold"}));
     let done = lab.refuse(&bundle);
     assert!(done.err.contains("linux.intelRdt"), "{done:?}");
-}
-
-fn network_devices_are_refused(lab: &Lab) {
-    lab.need_corten("runc 1.1 ignores them");
-    let mut bundle = lab.bundle();
-    bundle.set("/linux/netDevices", json!({"no-such-device": {}}));
-    let done = lab.refuse(&bundle);
-    assert!(done.err.contains("linux.netDevices"), "{done:?}");
 }

@@ -42,6 +42,9 @@ pub const CASES: &[Case] = &[
     ("joined_user_namespace", || {
         plan(&joined_user(), &request(), &Host::ideal())
     }),
+    ("network_devices", || {
+        plan(&network_devices(), &request(), &Host::ideal())
+    }),
     ("mount_options", || {
         plan(&mounts(), &request(), &Host::ideal())
     }),
@@ -281,6 +284,21 @@ fn joined() -> Value {
             ("/linux/timeOffsets", offsets),
             ("/hostname", nothing.clone()),
             ("/linux/sysctl", nothing),
+        ],
+    )
+}
+
+/// Two interfaces into a new network namespace.
+fn network_devices() -> Value {
+    let devices = json!({"eth1": {"name": "eth0"}, "veth7": {}});
+    patched(
+        &base(),
+        &[
+            ("/linux/netDevices", devices),
+            (
+                "/linux/sysctl",
+                json!({"net.ipv4.conf.eth0.forwarding": "1"}),
+            ),
         ],
     )
 }
