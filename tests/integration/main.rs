@@ -9,6 +9,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod attacks;
 mod bad_input;
 mod exec;
 mod hooks;
@@ -29,6 +30,7 @@ fn main() -> std::process::ExitCode {
     harness::runner::main(
         "integration",
         &[
+            attacks::TESTS,
             bad_input::TESTS,
             exec::TESTS,
             hooks::TESTS,
