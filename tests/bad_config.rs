@@ -705,14 +705,14 @@ const CASES: &[Case] = &[
     ),
     (
         &[("/linux/memoryPolicy", r#"{"mode": "MPOL_X"}"#)],
-        r#"linux.memoryPolicy.mode: unknown mode "MPOL_X""#,
+        r#"linux.memoryPolicy.mode: invalid memory policy mode "MPOL_X""#,
     ),
     (
         &[(
             "/linux/memoryPolicy",
             r#"{"mode": "MPOL_LOCAL", "flags": ["MPOL_F_X"]}"#,
         )],
-        r#"linux.memoryPolicy.flags[0]: unknown flag "MPOL_F_X""#,
+        r#"linux.memoryPolicy.flags[0]: invalid memory policy flag "MPOL_F_X""#,
     ),
     (
         &[(
@@ -733,14 +733,14 @@ const CASES: &[Case] = &[
             "/linux/memoryPolicy",
             r#"{"mode": "MPOL_BIND", "nodes": "all"}"#,
         )],
-        r#"linux.memoryPolicy.nodes: "all" is not a list of nodes such as 0-1"#,
+        r#"linux.memoryPolicy.nodes: invalid memory policy node list "all": not such as 0-1"#,
     ),
     (
         &[(
             "/linux/memoryPolicy",
             r#"{"mode": "MPOL_LOCAL", "nodes": "0"}"#,
         )],
-        "linux.memoryPolicy.nodes: MPOL_LOCAL takes no nodes",
+        "linux.memoryPolicy.nodes: MPOL_LOCAL mode requires 0 nodes but got 1",
     ),
     (
         &[("/linux/memoryPolicy", r#"{"mode": "MPOL_BIND"}"#)],

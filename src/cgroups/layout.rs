@@ -198,6 +198,12 @@ fn read(path: &CStr) -> Result<String> {
     sys::cgroup::read_path(path).act(|| format!("cannot read {}", path.to_string_lossy()))
 }
 
+/// The cgroup of another process as this one sees it; none if the process has ended.
+pub fn cgroup_of(pid: i32) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    own_cgroup(&text)
+}
+
 /// `0::/user.slice` of /proc/self/cgroup: the v2 line.
 fn own_cgroup(text: &str) -> Option<String> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;

@@ -6,7 +6,7 @@
 //! one object, and one that succeeds writes nothing, unless `--debug` asks for more. Warnings ride
 //! in the object of the failure, beside its parts: readers ignore keys that they do not know.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::Mutex;
 
 use serde::Serialize;
@@ -154,14 +154,13 @@ impl Log {
         }
     }
 
-    /// The command has succeeded: a person at a terminal is told the warnings, an engine is not, as
-    /// it may read stderr together with stdout (CRI-O does).
+    /// The command has succeeded: who has not asked for a log is told the warnings.
     pub fn finish(&self) {
         let quiet = self.level != Level::Normal
             || self.destination.is_some()
             || self.format == Format::Json;
         let warnings = self.warnings();
-        if quiet || warnings.is_empty() || !std::io::stderr().is_terminal() {
+        if quiet {
             return;
         }
         for warning in warnings.iter() {
@@ -185,11 +184,11 @@ impl Log {
                 parts,
             }),
             (Format::Text, Some(destination)) if destination.has_clock() => message.to_owned(),
-            (Format::Text, Some(_)) => {
-                format!("time={:?} level={level} msg={message:?}", time::now())
-            }
             (Format::Text, None) if level == "error" => return self.to_person(message),
-            (Format::Text, None) => return self.to_person(&format!("{level}: {message}")),
+            (Format::Text, None) if self.level != Level::Debug => {
+                return self.to_person(&format!("{level}: {message}"));
+            }
+            (Format::Text, _) => format!("time={:?} level={level} msg={message:?}", time::now()),
         };
         let Some(destination) = &self.destination else {
             return to_stderr(&line);

@@ -46,8 +46,8 @@ const RTMIN: i32 = 34;
 /// The last signal of the kernel.
 const RTMAX: i32 = 64;
 
-/// `TERM`, `SIGTERM`, `sigterm`, `15`, `RTMIN+3`, `SIGRTMAX-1`; numbers up to 64, 0 excluded, because
-/// the kernel would only look whether the process is there.
+/// `TERM`, `SIGTERM`, `sigterm`, `15`, `RTMIN+3`, `SIGRTMAX-1`; numbers up to 64. 0 asks the
+/// kernel whether the process is there.
 pub fn parse(text: &str) -> Result<i32> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -60,7 +60,7 @@ pub fn parse(text: &str) -> Result<i32> {
             .or_else(|| real_time(name)),
     };
     number
-        .filter(|number| (1..=RTMAX).contains(number))
+        .filter(|number| (0..=RTMAX).contains(number))
         .ok_or_else(|| Failure::new(Code::Usage, format!("unknown signal {text:?}")))
 }
 
@@ -91,6 +91,7 @@ mod tests {
             ("Term", 15),
             ("15", 15),
             ("9", 9),
+            ("0", 0),
             ("SIGBUS", 7),
             ("7", 7),
             ("IOT", 6),
@@ -113,7 +114,6 @@ mod tests {
             "SIG",
             "FOO",
             "SIGSIGTERM",
-            "0",
             "-9",
             "65",
             "RTMIN+31",

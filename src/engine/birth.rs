@@ -502,6 +502,7 @@ fn undo_of(op: &RuntimeOp, request: &Request) -> Option<Undo> {
         | Op::LeavePidNamespace
         | Op::MakeUserNamespace { .. }
         | Op::CloneTree { .. }
+        | Op::RespectFlags { .. }
         | Op::MapIds { .. }
         | Op::OpenContainer { .. }
         | Op::StartInit { .. }

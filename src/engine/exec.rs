@@ -15,7 +15,7 @@ use crate::plan::check;
 use crate::plan::exec;
 use crate::plan::request::Console;
 use crate::process::terminal::{self, Stay};
-use crate::state::{Container, Record, Status};
+use crate::state::{Container, Status};
 use crate::supervise::{self, Signals, Supervised};
 
 /// Runs it; its exit status, or 0 when detached.
@@ -40,7 +40,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         supervise::adopt_orphans()?;
     }
     let setting = Setting {
-        record: Record::default(),
+        record: container.record().clone(),
         config: &[],
         data: Path::new("/"),
         state_directory: Path::new("/"),
@@ -139,7 +139,7 @@ fn cgroup(request: &ExecRequest) -> Result<String> {
     });
     let first = paths.next().unwrap_or_default().to_owned();
     if first.split('/').any(|part| part == "..") {
-        let text = format!("{first:?} leaves the container's cgroup");
+        let text = format!("bad sub cgroup path {first:?}: it leaves the container's cgroup");
         return Err(Failure::new(Code::Usage, text).at(Field::new("--cgroup")));
     }
     if paths.any(|path| path != first) {
@@ -232,7 +232,9 @@ fn with_flags(mut process: Process, flags: &ExecFlags) -> Process {
     process
 }
 
-/// Added to the bounding, effective and permitted sets; never to the inheritable one (CVE-2022-29162).
+/// Added to the bounding, effective and permitted sets; never to the inheritable one (CVE-2022-29162). Those
+/// that the configuration made inheritable become ambient, or a program without privileges of its own
+/// would lose them.
 fn add_capabilities(process: &mut Process, names: &[String]) {
     if names.is_empty() {
         return;
@@ -248,4 +250,10 @@ fn add_capabilities(process: &mut Process, names: &[String]) {
         set.get_or_insert_with(Vec::new)
             .extend(names.iter().cloned());
     }
+    let inheritable = capabilities.inheritable.clone().unwrap_or_default();
+    let ambient = names.iter().filter(|name| inheritable.contains(name));
+    capabilities
+        .ambient
+        .get_or_insert_with(Vec::new)
+        .extend(ambient.cloned());
 }

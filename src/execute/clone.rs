@@ -48,9 +48,9 @@ pub fn start(
     }
 }
 
-/// Init: clones itself once more, as a child of the runtime. In the one that ends: the pid of the one
+/// Init: clones itself once more, as a child of the runtime. In the one that ends: the pidfd of the one
 /// that goes on.
-pub fn beside(namespaces: i32) -> Result<Option<i32>> {
+pub fn beside(namespaces: i32) -> Result<Option<RawFd>> {
     let flags = u64::from((namespaces | libc::CLONE_PARENT).cast_unsigned());
     // SAFETY: this is init: it has one thread and only makes system calls, on either side.
     match unsafe {
@@ -59,7 +59,7 @@ pub fn beside(namespaces: i32) -> Result<Option<i32>> {
             cgroup: None,
         })
     }? {
-        Cloned::Parent { pid, .. } => Ok(Some(pid)),
+        Cloned::Parent { pidfd, .. } => Ok(Some(pidfd)),
         Cloned::Child => Ok(None),
     }
 }

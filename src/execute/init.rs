@@ -9,20 +9,34 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use super::report::Report;
 use crate::hooks::failure::WORDS;
-use crate::hooks::{Ended, PreparedHook, Tail};
+use crate::hooks::{Ended, Environment, PreparedHook, Tail};
 use crate::plan::op::{Gate, InitOp, Slot};
 use crate::plan::{Plan, Step};
 use crate::process::home::Home;
 use crate::rootfs::{hide, overlay};
 use crate::sys::executable::Disguise;
+use crate::sys::poll::{self, Deadline, Watch};
 use crate::sys::process::exit_now;
 use crate::sys::signal::{self, SignalSet};
 use crate::sys::{Errno, Result, fs, mount, namespace, process, seccomp};
 use crate::{hooks, namespaces, rootfs};
+
+/// What ends a container that waits for its start.
+const REQUESTS_TO_END: SignalSet = SignalSet::EMPTY
+    .with(libc::SIGHUP)
+    .with(libc::SIGINT)
+    .with(libc::SIGQUIT)
+    .with(libc::SIGTERM);
+
+const READONLY: mount::Attributes = mount::Attributes {
+    set: libc::MOUNT_ATTR_RDONLY,
+    clear: 0,
+    propagation: 0,
+};
 
 /// A slot that nothing was put in.
 pub const EMPTY: RawFd = -1;
@@ -229,7 +243,7 @@ impl Init<'_> {
         let detail_length = self.report.detail_into(&mut detail);
         let words = [
             lead.map_or(b"" as &[u8], |lead| lead.as_bytes()),
-            b": ",
+            b"\n",
             &detail[..detail_length],
         ];
         for word in &words[..if detail_length == 0 { 1 } else { 3 }] {
@@ -378,6 +392,7 @@ impl Init<'_> {
                 attributes,
                 parameters,
             } => run::remount(self, destination, *attributes, parameters),
+            InitOp::ReadonlyMount(path) => run::remount(self, path, READONLY, &[]),
             InitOp::OpenProc => run::open_proc(self),
             InitOp::OpenDev => run::open_dev(self),
             InitOp::MakeDevice { path, node } => run::make_device(self, path, node),
@@ -389,13 +404,7 @@ impl Init<'_> {
             InitOp::DetachOldRoot => run::detach_old_root(self).and_then(|()| self.spent.close()),
             InitOp::MaskPath(path) => hide::mask_path(self, path),
             InitOp::ReadonlyPath(path) => hide::readonly_path(self, path),
-            InitOp::ReadonlyRoot => run::set_root_attributes(
-                self,
-                mount::Attributes {
-                    set: libc::MOUNT_ATTR_RDONLY,
-                    ..mount::Attributes::default()
-                },
-            ),
+            InitOp::ReadonlyRoot => run::set_root_attributes(self, READONLY),
             InitOp::SetRootPropagation(propagation) => run::set_root_attributes(
                 self,
                 mount::Attributes {
@@ -418,24 +427,42 @@ impl Init<'_> {
         rootfs::run::open_root(self)
     }
 
-    /// The parent of the process that goes on tells the runtime its pid and ends; CLONE_PARENT makes
-    /// the runtime the parent of both.
+    /// The parent of the process that goes on hands its pidfd to the runtime and ends; its number would mean
+    /// nothing there, if a pid namespace was joined. CLONE_PARENT makes the runtime the parent of both. The
+    /// other one waits at a gate, so nothing else is written meanwhile.
     fn continue_in_child(&mut self, namespaces: i32) -> Result<()> {
-        if let Some(pid) = super::clone::beside(namespaces)? {
-            self.report.continue_in(pid);
+        if let Some(pidfd) = super::clone::beside(namespaces)? {
+            crate::sys::socket::send_descriptor(self.control, b"init", pidfd)?;
             exit_now(0)
         }
         Ok(())
     }
 
     /// Waits for a connection that says so; one that says nothing was `state` having a look.
+    ///
+    /// The first process of a pid namespace gets no signal that it has not asked for, so `kill` of a
+    /// created container would do nothing: init watches for those that ask a program to end.
     fn await_start(&mut self) -> Result<()> {
+        signal::set_mask(REQUESTS_TO_END)?;
+        let requests = signal::signalfd(REQUESTS_TO_END)?;
         loop {
+            let mut watches = [
+                Watch::readable(self.slot(Slot::START)),
+                Watch::readable(requests.as_raw_fd()),
+            ];
+            poll::wait(&mut watches, Deadline::NEVER)?;
+            if let Some(request) = signal::next(requests.as_raw_fd())? {
+                exit_now(128 + request.signal);
+            }
+            if !watches[0].is_ready() {
+                continue;
+            }
             let connection = crate::sys::socket::accept(self.slot(Slot::START))?;
             let mut byte = [0u8; 1];
             if fs::read(connection, &mut byte) == Ok(1) && byte[0] == crate::state::gate::OPEN {
                 self.starter = connection;
                 self.empty(Slot::START);
+                signal::set_mask(SignalSet::EMPTY)?;
                 return Ok(());
             }
             fs::close(connection);
@@ -444,7 +471,12 @@ impl Init<'_> {
 
     fn run_hook(&self, hook: &PreparedHook) -> Result<()> {
         let mut tail = Tail::default();
-        let ended = hooks::run_hook_in_init(hook, self.slot(Slot::HOOK_STATE), &mut tail);
+        let home = match hook.environment {
+            Environment::Program => self.home.variable(),
+            Environment::Own => None,
+        };
+        let state = self.slot(Slot::HOOK_STATE);
+        let ended = hooks::run_hook_in_init(hook, state, home, &mut tail);
         if ended == Ok(Ended::Status(0)) {
             return Ok(());
         }

@@ -103,7 +103,8 @@ pub fn explain(step: &Step<InitOp>, errno: Errno, detail: &str) -> Failure {
             with(Failure::new(code_of(errno), act), errno, detail).at(field)
         }
         InitOp::RunHook(hook) => {
-            let act = format!("hook {} failed", text(&hook.path));
+            let path = text(&hook.path);
+            let act = format!("error running {}: hook {path} failed", hook.title);
             with(Failure::new(Code::Hook, act), errno, detail).at(field)
         }
         op => with(
@@ -134,11 +135,15 @@ fn with(failure: Failure, errno: Errno, detail: &str) -> Failure {
 
 /// A program that cannot be executed, in the words that dockerd, podman and CRI-O look for.
 fn exec(name: &str, errno: Errno, detail: &str) -> Failure {
+    // The program is there, and what it needs is not: runc says it without quotes.
+    if !detail.is_empty() {
+        let act = format!("unable to start container process: exec {name}");
+        return Failure::new(Code::Exec, act).because(format!("{errno}: {detail}"));
+    }
     let cause = match errno.0 {
         libc::ENOENT if !name.contains('/') => "executable file not found in $PATH".to_owned(),
-        libc::ENOENT if detail.is_empty() => format!("stat {name}: {errno}"),
-        _ if detail.is_empty() => errno.to_string(),
-        _ => format!("{detail}: {errno}"),
+        libc::ENOENT => format!("stat {name}: {errno}"),
+        _ => errno.to_string(),
     };
     Failure::new(
         Code::Exec,

@@ -19,8 +19,6 @@ struct Page {
     step: AtomicU32,
     failed: AtomicU32,
     errno: AtomicI32,
-    /// Process that init continues in, in the runtime's pid namespace.
-    successor: AtomicI32,
     /// Number of the seccomp listener's descriptor in init, plus one.
     listener: AtomicI32,
     detail_length: AtomicU32,
@@ -108,19 +106,9 @@ impl Report {
         length
     }
 
-    /// Init: goes on in another process.
-    pub fn continue_in(&self, pid: i32) {
-        self.0.successor.store(pid, Ordering::Release);
-    }
-
     /// Init: where its seccomp listener is going to be.
     pub fn announce_listener(&self, fd: i32) {
         self.0.listener.store(fd + 1, Ordering::Release);
-    }
-
-    /// Runtime: the process that init went on in.
-    pub fn successor(&self) -> Option<i32> {
-        Some(self.0.successor.load(Ordering::Acquire)).filter(|pid| *pid > 0)
     }
 
     /// Runtime: where init's listener is.

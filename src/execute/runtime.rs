@@ -321,6 +321,9 @@ impl<'a> Runtime<'a> {
                 namespace,
             } => crate::sys::mount::mount_idmap(self.raw(*mount), *reach, self.raw(*namespace))
                 .act(act),
+            RuntimeOp::RespectFlags { mount, clear } => {
+                rootfs::run::respect_flags(self.raw(*mount), *clear).act(act)
+            }
             RuntimeOp::OpenContainer { cgroup } => self.open_container(cgroup.as_deref()),
             RuntimeOp::SetAffinity { mask, .. } => process::sched_setaffinity(mask).act(act),
             RuntimeOp::StartInit {
@@ -373,7 +376,9 @@ impl<'a> Runtime<'a> {
                     .console
                     .take()
                     .ok_or_else(|| Failure::new(Code::System, act()))?;
-                self.terminal = Some(terminal::receive_terminal(&socket)?);
+                let master = terminal::receive_terminal(&socket)?;
+                terminal::give_plain_newlines(master.as_raw_fd())?;
+                self.terminal = Some(master);
                 Ok(())
             }
             RuntimeOp::VerifyNamespaces { namespaces } => self.verify_namespaces(pid, *namespaces),
@@ -547,16 +552,19 @@ impl<'a> Runtime<'a> {
             .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
         let status = process::wait_pidfd(first.pidfd.as_raw_fd())
             .act(|| "cannot wait for the first half of init")?;
-        let Some(pid) = self.report.successor() else {
+        if status != 0 {
             return Err(self
                 .init_failure()
                 .unwrap_or_else(|| message::died(self.plan, self.report.step(), status)));
-        };
-        let pidfd = process::pidfd_open(pid).act(|| "cannot open init")?;
-        self.init = Some(Process {
-            pid,
-            pidfd: descriptor::owned(pidfd),
-        });
+        }
+        let received = socket::receive_descriptor(self.near.as_raw_fd(), &mut [0; 4])
+            .act(|| "cannot receive init")?;
+        let pidfd = received
+            .fd
+            .map(descriptor::owned)
+            .ok_or_else(|| Failure::new(Code::System, "init went on in no process"))?;
+        let pid = identity::pid_of(pidfd.as_fd())?;
+        self.init = Some(Process { pid, pidfd });
         Ok(())
     }
 }

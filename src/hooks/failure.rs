@@ -13,14 +13,21 @@ use crate::sys::{Errno, decimal};
 /// Room for the words of [`words`].
 pub const WORDS: usize = 248;
 
+/// The status of who was killed by a system call filter.
+const BAD_SYSTEM_CALL: i32 = 128 + libc::SIGSYS;
+
 /// Says that the hook was killed at its timeout.
 const LATE: Errno = Errno(libc::ETIMEDOUT);
 
-/// What to tell the user: `hooks.createRuntime[0]: hook /path exited with status 3: what it printed last`.
+/// What to tell the user: `hooks.createRuntime[0]: error running createRuntime hook #0: hook /path exited
+/// with status 3: what it printed last`.
 pub fn failure(hook: &PreparedHook, ended: Spawned<Ended>, tail: &Tail) -> Failure {
     let path = hook.path.to_string_lossy();
     let told = |act: String| told(hook, act, tail.text().map(Cause::Text));
     match ended {
+        Ok(Ended::Status(status @ BAD_SYSTEM_CALL)) => told(format!(
+            "hook {path} exited with status {status} (bad system call)"
+        )),
         Ok(Ended::Status(status)) => told(format!("hook {path} exited with status {status}")),
         Ok(Ended::Late) => told(late(hook)),
         Ok(Ended::Interrupted(signal)) => told(format!(
@@ -31,6 +38,7 @@ pub fn failure(hook: &PreparedHook, ended: Spawned<Ended>, tail: &Tail) -> Failu
 }
 
 fn told(hook: &PreparedHook, act: String, cause: Option<Cause>) -> Failure {
+    let act = format!("error running {}: {act}", hook.title);
     Failure {
         cause,
         ..Failure::new(Code::Hook, act).at(hook.field.clone())
@@ -74,10 +82,14 @@ pub fn words<'a>(
     let (errno, said): (Errno, [&[u8]; 3]) = match ended {
         Err(error) => return (error.errno, &[]),
         Ok(Ended::Status(status)) => {
-            let status = decimal(status.unsigned_abs(), &mut digits);
+            let number = decimal(status.unsigned_abs(), &mut digits);
+            let why: &[u8] = match status {
+                BAD_SYSTEM_CALL => b" (bad system call)",
+                _ => b"",
+            };
             (
                 Errno(libc::ECANCELED),
-                [b"exited with status ", status, b""],
+                [b"exited with status ", number, why],
             )
         }
         Ok(Ended::Late) => {

@@ -37,7 +37,7 @@ pub mod run;
 pub mod tail;
 mod tree;
 
-pub use plan::{Kind, OutputFiles, PreparedHook, prepare, prepare_all};
+pub use plan::{Environment, Kind, OutputFiles, PreparedHook, prepare, prepare_all};
 pub use run::{
     Ended, Orphans, Place, Where, run_hook, run_hook_in_init, run_hooks, run_poststop, state_file,
 };

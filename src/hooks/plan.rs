@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::{Hook, Hooks, Pairs, Spec};
 use crate::error::{Failure, Field, Result};
 use crate::sys::process::CStringArray;
+use crate::sys::seccomp::Filter;
 
 /// The six points, by their property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +38,11 @@ impl Kind {
         }
     }
 
+    /// `createRuntime`.
+    fn name(self) -> &'static str {
+        self.property().trim_start_matches("hooks.")
+    }
+
     /// Its hooks.
     fn of(self, hooks: &Hooks) -> &[Hook] {
         match self {
@@ -65,27 +71,42 @@ pub struct OutputFiles {
     pub stderr: Option<CString>,
 }
 
+/// Whose environment a hook has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// That of its property `env`.
+    Own,
+    /// That of the container's program: a startContainer hook without `env` of its own.
+    Program,
+}
+
 /// A hook ready to be executed: all memory that it needs is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedHook {
     /// `hooks.createRuntime[0]`.
     pub field: Field,
+    /// `createRuntime hook #0`, as engines know it.
+    pub title: String,
     /// Absolute.
     pub path: CString,
     /// argv; the path alone if the property has none.
     pub args: CStringArray,
-    /// environ, whole.
+    /// environ, whole, but for a HOME that only Init knows.
     pub env: CStringArray,
+    /// Whose that is.
+    pub environment: Environment,
     /// Working directory.
     pub cwd: CString,
     /// None: as long as it takes.
     pub timeout: Option<Duration>,
     /// Where its output goes. None for those that Init runs, who cannot reach the host's files.
     pub output: OutputFiles,
+    /// What it may ask of the kernel, where it runs in the container.
+    pub filter: Option<Filter>,
 }
 
 /// The hooks of one point, in the order of the file, which is the order in which they run. `cwd` is the
-/// bundle, `/` for those that run in the container's root.
+/// bundle; for createContainer the container's root as the host sees it, for those that run in it `/`.
 pub fn prepare_all(spec: &Spec, kind: Kind, cwd: &CStr) -> Result<Vec<PreparedHook>> {
     let output = match kind {
         Kind::StartContainer => OutputFiles::default(),
@@ -148,12 +169,15 @@ pub fn prepare(hook: &Hook, kind: Kind, index: usize, cwd: &CStr) -> Result<Prep
     let env = c_strings(&hook.env).map_err(|failure| failure.at(field().leaf("env")))?;
     Ok(PreparedHook {
         field: field(),
+        title: format!("{} hook #{index}", kind.name()),
         path,
         args: CStringArray::new(args),
         env: CStringArray::new(env),
+        environment: Environment::Own,
         cwd: cwd.to_owned(),
         timeout,
         output: OutputFiles::default(),
+        filter: None,
     })
 }
 

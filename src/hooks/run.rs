@@ -180,7 +180,8 @@ fn run(
     } else {
         true
     };
-    let ended = Running::start(hook, stdin, output, join).and_then(|running| {
+    let inherited = Inherited { join, home: None };
+    let ended = Running::start(hook, stdin, output, inherited).and_then(|running| {
         running.finish(place.signals, tail, |child| {
             tree::kill(child, place.orphans)
         })
@@ -193,11 +194,22 @@ fn run(
 
 /// Init: runs one startContainer hook to its end. Allocates nothing.
 ///
-/// `state` is a file as of [`state_file`]; it is read from its beginning. At the timeout only the
+/// `state` is a file as of [`state_file`]; it is read from its beginning. `home` is added to the
+/// environment. At the timeout only the
 /// hook's process group is killed: the container ends with the failed start, and all the rest with it.
-pub fn run_hook_in_init(hook: &PreparedHook, state: RawFd, tail: &mut Tail) -> Spawned<Ended> {
+pub fn run_hook_in_init(
+    hook: &PreparedHook,
+    state: RawFd,
+    home: Option<&CStr>,
+    tail: &mut Tail,
+) -> Spawned<Ended> {
     descriptor::rewind(state).map_err(at_clone)?;
-    let running = Running::start(hook, state, &Output::default(), None)?;
+    let running = Running::start(
+        hook,
+        state,
+        &Output::default(),
+        Inherited { join: None, home },
+    )?;
     running.finish(None, tail, |child| {
         signal::send_to_group(child.pid, libc::SIGKILL)
     })
@@ -208,6 +220,13 @@ fn at_clone(errno: Errno) -> SpawnError {
         stage: Stage::Clone,
         errno,
     }
+}
+
+/// What a hook gets of those around it.
+struct Inherited<'a> {
+    join: Option<Join>,
+    /// The program's HOME, where the hook has the program's environment.
+    home: Option<&'a CStr>,
 }
 
 /// A hook on its way. Descriptors are plain numbers here, for Init's sake.
@@ -222,7 +241,7 @@ impl Running {
         hook: &PreparedHook,
         stdin: RawFd,
         files: &Output,
-        join: Option<Join>,
+        inherited: Inherited<'_>,
     ) -> Spawned<Self> {
         // A caller who ignores SIGCHLD leaves that to us, and the kernel would discard the status.
         signal::set_default(libc::SIGCHLD).map_err(at_clone)?;
@@ -234,11 +253,13 @@ impl Running {
             path: &hook.path,
             args: &hook.args,
             env: &hook.env,
+            variable: inherited.home,
             cwd: &hook.cwd,
             stdin,
             stdout: stream(&files.stdout),
             stderr: stream(&files.stderr),
-            join,
+            join: inherited.join,
+            filter: hook.filter.as_ref(),
         };
         let child = spawn(&program, deadline);
         fs::close(output.write);

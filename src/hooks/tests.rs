@@ -127,12 +127,12 @@ fn a_failing_hook_is_named_with_its_status_and_its_last_words() {
     let hook = bundle.script("hook", "echo out; echo 'no such device' >&2; exit 3");
     assert_eq!(
         bundle.error(&hook),
-        "hooks.createRuntime[0]: hook BUNDLE/hook exited with status 3: out\nno such device"
+        "hooks.createRuntime[0]: error running createRuntime hook #0: hook BUNDLE/hook exited with status 3: out\nno such device"
     );
     let silent = bundle.script("silent", "kill -9 $$");
     assert_eq!(
         bundle.error(&silent),
-        "hooks.createRuntime[0]: hook BUNDLE/silent exited with status 137"
+        "hooks.createRuntime[0]: error running createRuntime hook #0: hook BUNDLE/silent exited with status 137"
     );
     let chatty = bundle.script("chatty", "i=0; while [ $i -lt 3000 ]; do echo $i 0123456789012345678901234567; i=$((i+1)); done; exit 1");
     let error = bundle.error(&chatty);
@@ -147,20 +147,20 @@ fn a_hook_that_cannot_be_executed_says_why() {
     hook.path.push_str(".missing");
     assert_eq!(
         bundle.error(&hook),
-        "hooks.createRuntime[0]: cannot execute hook BUNDLE/hook.missing: no such file or directory"
+        "hooks.createRuntime[0]: error running createRuntime hook #0: cannot execute hook BUNDLE/hook.missing: no such file or directory"
     );
     let hook = bundle.script("plain", "");
     fs::set_permissions(&hook.path, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(
         bundle.error(&hook),
-        "hooks.createRuntime[0]: cannot execute hook BUNDLE/plain: permission denied"
+        "hooks.createRuntime[0]: error running createRuntime hook #0: cannot execute hook BUNDLE/plain: permission denied"
     );
     let prepared = prepare(&hook, Kind::Poststop, 2, c"/proc/missing").unwrap();
     let error = run_hook(&prepared, &Place::RUNTIME, b"")
         .unwrap_err()
         .to_string();
     assert!(
-        error.starts_with("hooks.poststop[2]: cannot enter /proc/missing for hook "),
+        error.starts_with("hooks.poststop[2]: error running poststop hook #2: cannot enter /proc/missing for hook "),
         "{error}"
     );
 }
@@ -194,7 +194,7 @@ wait";
     let start = Instant::now();
     assert_eq!(
         bundle.error(&hook),
-        "hooks.createRuntime[0]: hook BUNDLE/hook did not end within 1 s: working"
+        "hooks.createRuntime[0]: error running createRuntime hook #0: hook BUNDLE/hook did not end within 1 s: working"
     );
     assert!(start.elapsed() < Duration::from_secs(5));
     ["one", "two", "three"]
@@ -231,7 +231,7 @@ fn init_runs_a_hook_with_the_state_from_its_beginning_each_time() {
     let hook = bundle.prepare(&bundle.script("hook", "cat >> log"));
     let state = state_file(b"{}\n").unwrap();
     for _ in 0..2 {
-        let ended = run_hook_in_init(&hook, state.as_raw_fd(), &mut Tail::default()).unwrap();
+        let ended = run_hook_in_init(&hook, state.as_raw_fd(), None, &mut Tail::default()).unwrap();
         assert_eq!(ended, Ended::Status(0));
     }
     assert_eq!(bundle.read("log"), "{}\n{}\n");

@@ -79,7 +79,12 @@ fn field(index: usize) -> Field {
 }
 
 /// Runtime: opens what is joined, in the runtime's own view of the paths.
-pub fn open(planner: &mut Planner, linux: &Linux, namespaces: &mut Namespaces) -> Result<()> {
+pub fn open(
+    planner: &mut Planner,
+    linux: &Linux,
+    namespaces: &mut Namespaces,
+    host: &Host,
+) -> Result<()> {
     for (index, namespace) in linux.namespaces.iter().enumerate() {
         let Some(path) = path_of(namespace) else {
             continue;
@@ -96,10 +101,12 @@ pub fn open(planner: &mut Planner, linux: &Linux, namespaces: &mut Namespaces) -
         );
         namespaces.joins.push((namespace.kind, index, slot));
     }
-    // The user namespace comes first: it gives the privileges over the others.
-    namespaces
-        .joins
-        .sort_by_key(|(kind, index, _)| (*kind != NamespaceType::User, *index));
+    // To whom has none, the user namespace gives the privileges over the others, so it comes first. The host's
+    // root has them all, and would lose those over namespaces that are not the user namespace's: it comes last.
+    namespaces.joins.sort_by_key(|(kind, index, _)| {
+        let is_user = *kind == NamespaceType::User;
+        (is_user == host.privileged, *index)
+    });
     Ok(())
 }
 
@@ -198,6 +205,7 @@ pub fn continue_in_child(planner: &mut Planner, namespaces: i32) {
     let field = || Field::new("linux.namespaces");
     planner.init(InitOp::ContinueInChild { namespaces }, field());
     planner.runtime(RuntimeOp::AdoptInit, field());
+    planner.meet(Gate::Adopted);
     planner.init(InitOp::DieWithRuntime, Field::default());
     // The session is its parent's, and a terminal wants the leader.
     planner.init(InitOp::LeadSession, Field::default());

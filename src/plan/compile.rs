@@ -4,7 +4,7 @@
 //! which things have to happen; that order, and why, is what there is to read here. [`super::check`]
 //! proves the parts of it that are laws.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::request::{Console, Keyring, Request, Start};
 
@@ -13,7 +13,7 @@ use super::{Plan, Planner, c_string, memory};
 use crate::cgroups;
 use crate::config::{Linux, NamespaceType, Process, Spec};
 use crate::error::{Failure, Field, Result};
-use crate::hooks::plan::{Kind, STDERR, STDOUT, prepare_all};
+use crate::hooks::plan::{Environment, Kind, PreparedHook, STDERR, STDOUT, prepare_all};
 use crate::host::Host;
 use crate::namespaces::plan::{self as namespaces, Namespaces};
 use crate::network;
@@ -22,6 +22,8 @@ use crate::process::plan::{self as process, Circumstances};
 use crate::process::{notify, terminal::Stay};
 use crate::rootfs::plan::{self as rootfs, Room};
 use crate::seccomp;
+use crate::sys::process::CStringArray;
+use crate::sys::seccomp::Filter;
 
 /// The plan of `create` and `run`.
 pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
@@ -69,7 +71,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
             Field::new("linux.cgroupsPath"),
         );
     }
-    namespaces::open(&mut planner, linux, &mut namespaces)?;
+    namespaces::open(&mut planner, linux, &mut namespaces, host)?;
 
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
@@ -299,8 +301,21 @@ fn hooks_before_pivot(
         Field::default,
     )?;
     let mut prepared = Vec::new();
+    // An overlay lies over / in init's mount namespace.
+    let root = match &request.overlay {
+        Some(_) => PathBuf::from("/"),
+        None => rootfs::root_path(spec, &request.bundle),
+    };
+    let root = c_string(root.into_os_string().into_encoded_bytes(), || {
+        Field::new("root.path")
+    })?;
     for kind in [Kind::Prestart, Kind::CreateRuntime, Kind::CreateContainer] {
-        let hooks = prepare_all(spec, kind, &bundle)?;
+        // Hooks that change the container's files name them from its root on.
+        let cwd = match kind {
+            Kind::CreateContainer => &root,
+            _ => &bundle,
+        };
+        let hooks = prepare_all(spec, kind, cwd)?;
         prepared.extend(hooks.into_iter().map(|hook| (hook, kind)));
     }
     if prepared.is_empty() {
@@ -350,40 +365,17 @@ fn finish(
     circumstances: Option<&Circumstances<'_>>,
     filter: Option<seccomp::Filter>,
 ) -> Result<()> {
-    let mut load = filter.map(|filter| {
-        let seccomp::Filter {
-            instructions,
-            flags,
-            listener,
-            unknown,
-        } = filter;
-        if !unknown.is_empty() {
-            planner.warn(format!(
-                "linux.seccomp: unknown system calls are skipped: {}",
-                unknown.join(", ")
-            ));
-        }
-        (
-            InitOp::LoadFilter {
-                instructions,
-                flags,
-            },
-            listener,
-        )
-    });
+    let unknown = filter.as_ref().map(|filter| filter.unknown.join(", "));
+    if let Some(unknown) = unknown.filter(|unknown| !unknown.is_empty()) {
+        planner.warn(format!(
+            "linux.seccomp: unknown system calls are skipped: {unknown}"
+        ));
+    }
+    let mut load = filter.map(load_filter);
     // A listener has to be passed on while the runtime is there: its filter is loaded before the wait for
     // start. Any other one is loaded last, so that it need not allow what init still has to do.
     if let Some((op, Some(listener))) = load.take_if(|(_, listener)| listener.is_some()) {
-        planner.init(
-            InitOp::AnnounceListener,
-            Field::new("linux.seccomp.listenerPath"),
-        );
-        planner.meet(Gate::ListenerExpected);
-        planner.init(op, Field::new("linux.seccomp"));
-        planner.runtime(
-            RuntimeOp::PassListener(listener),
-            Field::new("linux.seccomp.listenerPath"),
-        );
+        pass_listener(planner, op, listener);
     }
     // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
     // reads the end of its stream if the runtime dies.
@@ -401,7 +393,8 @@ fn finish(
     }
     match circumstances {
         Some(circumstances) => {
-            start_hooks(planner, spec)?;
+            let filter = load.as_ref().map(|(op, _)| op);
+            start_hooks(planner, spec, circumstances, filter)?;
             if let Some((op, _)) = load {
                 planner.init(op, Field::new("linux.seccomp"));
             }
@@ -419,7 +412,12 @@ fn finish(
     Ok(())
 }
 
-fn start_hooks(planner: &mut Planner, spec: &Spec) -> Result<()> {
+fn start_hooks(
+    planner: &mut Planner,
+    spec: &Spec,
+    circumstances: &Circumstances<'_>,
+    load: Option<&InitOp>,
+) -> Result<()> {
     let hooks = prepare_all(spec, Kind::StartContainer, c"/")?;
     let asks_for_files = [STDOUT, STDERR]
         .iter()
@@ -431,9 +429,54 @@ fn start_hooks(planner: &mut Planner, spec: &Spec) -> Result<()> {
     }
     for hook in hooks {
         let field = hook.field.clone();
-        planner.init(InitOp::RunHook(hook), field);
+        let hook = in_the_container(hook, circumstances, load)?;
+        planner.init(InitOp::RunHook(Box::new(hook)), field);
     }
     Ok(())
+}
+
+pub(super) fn load_filter(filter: seccomp::Filter) -> (InitOp, Option<seccomp::Listener>) {
+    let op = InitOp::LoadFilter {
+        instructions: filter.instructions,
+        flags: filter.flags,
+    };
+    (op, filter.listener)
+}
+
+pub(super) fn pass_listener(planner: &mut Planner, load: InitOp, listener: seccomp::Listener) {
+    let field = || Field::new("linux.seccomp.listenerPath");
+    planner.init(InitOp::AnnounceListener, field());
+    planner.meet(Gate::ListenerExpected);
+    planner.init(load, Field::new("linux.seccomp"));
+    planner.runtime(RuntimeOp::PassListener(listener), field());
+}
+
+/// A startContainer hook: its file may be the image's, so the filter holds for it as for the program, and
+/// without an environment of its own it has the program's.
+fn in_the_container(
+    hook: PreparedHook,
+    circumstances: &Circumstances<'_>,
+    load: Option<&InitOp>,
+) -> Result<PreparedHook> {
+    let filter = match load {
+        Some(InitOp::LoadFilter {
+            instructions,
+            flags,
+        }) => Some(Filter {
+            instructions: instructions.clone(),
+            flags: *flags,
+        }),
+        _ => None,
+    };
+    if !hook.env.strings().is_empty() {
+        return Ok(PreparedHook { filter, ..hook });
+    }
+    Ok(PreparedHook {
+        filter,
+        env: CStringArray::new(process::environment(circumstances)?),
+        environment: Environment::Program,
+        ..hook
+    })
 }
 
 /// What the caller of `create` gets, while init waits for the record.

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::compile::{console, filter, give_pid, terminal};
+use super::compile::{console, filter, give_pid, load_filter, pass_listener, terminal};
+use super::memory;
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
 use super::request::Console;
 use super::{Plan, Planner, c_string};
@@ -73,6 +74,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     let list = start_inside(&mut planner, process, request, host)?;
     enter_container(&mut planner, host, request, &circumstances, list)?;
     terminal(&mut planner, process, &request.console);
+    memory::plan(&mut planner, linux)?;
     limits::from_inside(&mut planner, &circumstances)?;
     process::scheduling(&mut planner, process)?;
     if let Some(score) = process.oom_score_adj {
@@ -83,6 +85,11 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     }
     process::affinity(&mut planner, process)?;
     process::become_user(&mut planner, &circumstances)?;
+    let mut load = filter.map(load_filter);
+    // As at birth: a listener has to be passed on while the runtime is there.
+    if let Some((op, Some(listener))) = load.take_if(|(_, listener)| listener.is_some()) {
+        pass_listener(&mut planner, op, listener);
+    }
     // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
     // reads the end of its stream if the runtime dies.
     planner.init(InitOp::OutliveRuntime, Field::default());
@@ -105,11 +112,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
         request.pidfd_socket.as_deref(),
     )?;
     planner.meet(Gate::Recorded);
-    if let Some(filter) = filter {
-        let op = InitOp::LoadFilter {
-            instructions: filter.instructions,
-            flags: filter.flags,
-        };
+    if let Some((op, _)) = load {
         planner.init(op, Field::new("linux.seccomp"));
     }
     process::execute(&mut planner, &circumstances)?;

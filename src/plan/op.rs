@@ -87,15 +87,19 @@ pub enum Gate {
     Recorded = 6,
     /// The system call filter is about to be loaded; its listener will have the number reported.
     ListenerExpected = 7,
+    /// The runtime holds the process that init went on in.
+    Adopted = 8,
 }
 
 impl Gate {
     /// Who lets the other one pass.
     pub fn opener(self) -> Actor {
         match self {
-            Self::IdMapsWritten | Self::HostReady | Self::HooksDone | Self::Recorded => {
-                Actor::Runtime
-            }
+            Self::IdMapsWritten
+            | Self::HostReady
+            | Self::HooksDone
+            | Self::Recorded
+            | Self::Adopted => Actor::Runtime,
             Self::MountsReady | Self::Prepared | Self::ListenerExpected => Actor::Init,
         }
     }
@@ -109,6 +113,7 @@ impl Gate {
             Self::HooksDone => "the hooks before pivot_root have run",
             Self::Prepared => "everything that can fail is done",
             Self::Recorded => "the container is recorded",
+            Self::Adopted => "the runtime holds the process that init went on in",
             Self::ListenerExpected => "the system call filter is about to be loaded",
         }
     }
@@ -353,6 +358,8 @@ pub enum InitOp {
         attributes: Attributes,
         parameters: Vec<(CString, Option<CString>)>,
     },
+    /// mount_setattr(2): what is mounted there becomes read-only, once everything in it is in place.
+    ReadonlyMount(CString),
     /// A procfs that is attached nowhere.
     OpenProc,
     /// openat2(2) of /dev.
@@ -435,7 +442,7 @@ pub enum InitOp {
     /// Waits on the start socket.
     AwaitStart,
     /// A startContainer hook.
-    RunHook(PreparedHook),
+    RunHook(Box<PreparedHook>),
     /// seccomp(2).
     LoadFilter {
         instructions: Vec<seccompiler::sock_filter>,
@@ -576,6 +583,9 @@ pub enum RuntimeOp {
     EnterPidNamespace { namespace: Slot },
     /// setns(2) back.
     LeavePidNamespace,
+    /// fstatvfs(3): fails where the copied mount has one of the flags (MOUNT_ATTR_*) that init is going to
+    /// clear. The kernel would not let a user namespace do so, had it copied the mount itself.
+    RespectFlags { mount: Slot, clear: u64 },
     /// A user namespace made only to hold id maps.
     MakeUserNamespace { maps: IdMaps, namespace: Slot },
     /// open_tree(2).
@@ -876,6 +886,7 @@ impl fmt::Display for InitOp {
             Self::ChangeRoot => f.write_str("move the root filesystem to /"),
             Self::DetachOldRoot => f.write_str("let go of the host's root"),
             Self::MaskPath(path) => write!(f, "hide {}", text(path)),
+            Self::ReadonlyMount(path) => write!(f, "make {} read-only", text(path)),
             Self::ReadonlyPath(path) => write!(f, "make {} read-only", text(path)),
             Self::ReadonlyRoot => f.write_str("make the root filesystem read-only"),
             Self::SetRootPropagation(propagation) => {
@@ -1045,6 +1056,9 @@ impl fmt::Display for RuntimeOp {
                 f.write_str("make a user namespace that holds the mount's id maps")
             }
             Self::CloneTree { source, .. } => write!(f, "take a detached copy of {}", text(source)),
+            Self::RespectFlags { .. } => {
+                f.write_str("clear flags of the host's mount in a user namespace")
+            }
             Self::MapIds { .. } => f.write_str("map its ids"),
             Self::OpenContainer { cgroup } => match cgroup.as_deref() {
                 None | Some("") => f.write_str("open the container's first process"),

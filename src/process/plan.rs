@@ -262,6 +262,14 @@ pub fn capabilities(
     let inheritable = read(&capabilities.inheritable);
     let ambient = read(&capabilities.ambient);
     // The kernel's own rules: effective is a part of permitted, ambient of permitted and inheritable.
+    for name in capabilities.ambient.iter().flatten() {
+        let lost = ambient & !(permitted & inheritable);
+        if bit_of(name).is_some_and(|bit| bit & lost != 0) {
+            planner.warn(format!(
+                "process.capabilities.ambient: can't raise ambient capability {name}: it is not both permitted and inheritable"
+            ));
+        }
+    }
     let sets = CapabilitySets {
         effective: effective & permitted,
         permitted,
@@ -386,11 +394,11 @@ fn change_ids(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Resul
     Ok(())
 }
 
+/// An empty HOME is none; of several the last counts.
 fn has_home(process: &Process) -> bool {
-    process
-        .env
-        .iter()
-        .any(|variable| variable.len() > 5 && variable.starts_with("HOME="))
+    let mut homes = process.env.iter().rev();
+    let home = homes.find_map(|variable| variable.strip_prefix("HOME="));
+    home.is_some_and(|home| !home.is_empty())
 }
 
 /// execvp(3)'s search, as a list of candidates: the last PATH counts, an empty entry is the working directory.
@@ -430,7 +438,7 @@ pub fn execute(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Resu
         .enumerate()
         .map(|(index, arg)| c_string(arg.as_str(), || Field::index("process.args", index)));
     let args = args.collect::<Result<Vec<_>>>()?;
-    let env = environment(process, circumstances.variables)?;
+    let env = environment(circumstances)?;
     limits::check_strings(&args, &env, circumstances)?;
     let (args, env) = (CStringArray::new(args), CStringArray::new(env));
     planner.init(InitOp::Execute { args, env }, Field::new("process.args"));
@@ -439,7 +447,8 @@ pub fn execute(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Resu
 
 /// The last of several variables of one name counts, in its place (as runc does; getenv(3) would take
 /// the first).
-fn environment(process: &Process, variables: &[(String, String)]) -> Result<Vec<CString>> {
+pub fn environment(circumstances: &Circumstances<'_>) -> Result<Vec<CString>> {
+    let (process, variables) = (circumstances.process, circumstances.variables);
     let name_of = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
     let mut seen: HashSet<String> = variables.iter().map(|(name, _)| name.clone()).collect();
     // An empty HOME counts as none.

@@ -271,6 +271,14 @@ pub fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
     }
 }
 
+/// For a terminal whose output the runtime passes on: its caller's terminal adds the carriage returns, and a
+/// file wants none. The program must not have started yet.
+pub fn give_plain_newlines(master: RawFd) -> Result<()> {
+    pty::modes(master)
+        .and_then(|modes| pty::set_modes(master, modes.plain_newlines()))
+        .act(|| "cannot set up the terminal")
+}
+
 /// Sends a descriptor as a console socket's peer expects it: `--pidfd-socket`.
 pub fn send_descriptor(flag: &'static str, socket: &OwnedFd, name: &[u8], fd: RawFd) -> Result<()> {
     socket::send_descriptor(socket.as_raw_fd(), name, fd)

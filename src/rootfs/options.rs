@@ -314,11 +314,12 @@ impl<'a> MountOptions<'a> {
         };
     }
 
-    /// `norelatime` takes back nothing: relatime is what remains in any case (mount(2), MS_RELATIME).
+    /// `norelatime` takes back nothing: relatime is what remains in any case (mount(2), MS_RELATIME). What
+    /// was not chosen here is not taken back either: a bind mount keeps its source's (mount(2) too).
     fn take_back_atime(&mut self, value: u64, reach: Reach) {
         let (set, clear) = self.masks(reach);
         let chosen = (*clear & MOUNT_ATTR_ATIME != 0).then_some(*set & MOUNT_ATTR_ATIME);
-        if value != MOUNT_ATTR_RELATIME && chosen.is_none_or(|chosen| chosen == value) {
+        if value != MOUNT_ATTR_RELATIME && chosen == Some(value) {
             self.change(MOUNT_ATTR_ATIME, MOUNT_ATTR_RELATIME, reach);
         }
     }

@@ -160,6 +160,7 @@ pub fn enter(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
 /// Init: once the terminal has its place.
 pub fn close(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     sysctl::plan(planner, room)?;
+    mounts::late_readonly(planner, &room.spec.mounts);
     for (index, path) in room.linux.readonly_paths.iter().enumerate() {
         let field = Field::index("linux.readonlyPaths", index);
         planner.init(
@@ -168,6 +169,10 @@ pub fn close(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
         );
     }
     for (index, path) in room.linux.masked_paths.iter().enumerate() {
+        // Twice the same path would be one mount more, on the first.
+        if room.linux.masked_paths[..index].contains(path) {
+            continue;
+        }
         let field = Field::index("linux.maskedPaths", index);
         planner.init(
             InitOp::MaskPath(c_string(path.as_str(), || field.clone())?),

@@ -89,7 +89,8 @@ pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoi
     };
     let target = match resolve::open_or_make(root, destination, walk, make) {
         Err(Errno(libc::ELOOP | libc::ENOTDIR)) if point == MountPoint::OrdinaryDirectory => {
-            init.report.explain(b"not an ordinary directory");
+            init.report
+                .explain(b"must be mounted on ordinary directory");
             return Err(Errno(libc::ENOTDIR));
         }
         target => target?,
@@ -126,6 +127,23 @@ pub fn clone_tree(source: &CStr, reach: Reach, follow: Follow) -> Result<RawFd> 
     match follow {
         Follow::Links => mount::clone_tree(AT_FDCWD, source, reach),
         Follow::Nothing => mount::clone_tree_nofollow(AT_FDCWD, source, reach),
+    }
+}
+
+/// Runtime: EPERM where a mount has one of these flags, MOUNT_ATTR_*.
+pub fn respect_flags(mount: RawFd, clear: u64) -> Result<()> {
+    let flags = fs::mount_flags(mount)?;
+    let locked = [
+        (libc::MOUNT_ATTR_RDONLY, libc::ST_RDONLY),
+        (libc::MOUNT_ATTR_NOSUID, libc::ST_NOSUID),
+        (libc::MOUNT_ATTR_NODEV, libc::ST_NODEV),
+        (libc::MOUNT_ATTR_NOEXEC, libc::ST_NOEXEC),
+    ];
+    let is_locked =
+        |(attribute, flag): &(u64, libc::c_ulong)| clear & attribute != 0 && flags & flag != 0;
+    match locked.iter().any(is_locked) {
+        true => Err(Errno(libc::EPERM)),
+        false => Ok(()),
     }
 }
 
@@ -322,7 +340,8 @@ pub fn open_dev(init: &mut Init<'_>) -> Result<()> {
         Make::Directory,
     ) {
         Err(Errno(libc::ELOOP | libc::ENOTDIR)) => {
-            init.report.explain(b"not an ordinary directory");
+            init.report
+                .explain(b"must be mounted on ordinary directory");
             Err(Errno(libc::ENOTDIR))
         }
         Err(errno) => Err(errno),

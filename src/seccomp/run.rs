@@ -67,11 +67,10 @@ pub fn send_listener(
 }
 
 fn send(path: &str, descriptor: BorrowedFd<'_>, process_state: &[u8]) -> Result<()> {
+    let act = || format!("failed to connect with seccomp agent {path}");
     let mut stream = connect(path).map_err(|errno| match errno {
-        Errno(libc::EAGAIN) => {
-            Failure::system(format!("cannot connect to {path}"), Errno(libc::ETIMEDOUT))
-        }
-        errno => Failure::system(format!("cannot connect to {path}"), errno),
+        Errno(libc::EAGAIN) => Failure::system(act(), Errno(libc::ETIMEDOUT)),
+        errno => Failure::system(act(), errno),
     })?;
     let act = || format!("cannot send the seccomp listener to {path}");
     let descriptors = [descriptor.as_raw_fd()];
@@ -175,7 +174,7 @@ mod tests {
         let failure = send_listener(&listener, std::io::stdin().as_fd(), b"").unwrap_err();
         assert_eq!(
             failure.to_string(),
-            "linux.seccomp.listenerPath: cannot connect to /nowhere/agent: no such file or directory"
+            "linux.seccomp.listenerPath: failed to connect with seccomp agent /nowhere/agent: no such file or directory"
         );
     }
 

@@ -131,8 +131,12 @@ fn remove_cgroup(record: &CgroupRecord) -> Result<()> {
     let Some(cgroup) = Cgroup::find(record)? else {
         return Ok(());
     };
-    // See `kill`: where others live, it is not ours to remove.
-    if record.id.is_none() && !cgroup.empty_within(Duration::from_secs(1))? {
+    // See `kill`: where others live, it is not ours to remove. Nor is one that is frozen, for which `create`
+    // failed: whoever froze it has plans with it.
+    if record.id.is_none()
+        && (cgroups::freeze::frozen(cgroup.directory())?
+            || !cgroup.empty_within(Duration::from_secs(1))?)
+    {
         return Ok(());
     }
     cgroup.remove_within(DEATH_DEADLINE)

@@ -107,25 +107,33 @@ pub fn open(directory: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// What Init reported before it died. Its words name the field and the act, and the cause where the
-/// errno does not say it.
+/// What Init reported before it died. Its words name the field and the act and, in a line of their own, what
+/// the errno does not say.
 fn failure_in(report: &[u8]) -> Failure {
     let number = |bytes: &[u8]| bytes.try_into().map(u32::from_le_bytes).unwrap_or_default();
     let (head, words) = report.split_at(report.len().min(8));
     let (step, errno) = head.split_at(head.len().min(4));
     let errno = Errno(i32::try_from(number(errno)).unwrap_or_default());
-    let act = match String::from_utf8_lossy(words).trim_end() {
+    let words = String::from_utf8_lossy(words);
+    let (act, detail) = words
+        .trim_end()
+        .split_once('\n')
+        .unwrap_or((words.trim_end(), ""));
+    let act = match act {
         "" => format!("cannot start the container (step {})", number(step)),
-        words => words.to_owned(),
+        act => act.to_owned(),
     };
     let code = if act.starts_with("hooks.") {
         Code::Hook
     } else {
         Code::Exec
     };
+    let failure = Failure::new(code, act.clone());
     match errno.0 {
         // A hook that ran and failed: there was no errno, so Init made one up.
-        libc::ECANCELED if code == Code::Hook => Failure::new(code, act),
+        libc::ECANCELED if code == Code::Hook && detail.is_empty() => failure,
+        libc::ECANCELED if code == Code::Hook => failure.because(detail),
+        _ if !detail.is_empty() => failure.because(format!("{errno}: {detail}")),
         _ => Failure {
             code,
             ..Failure::system(act, errno)

@@ -1,7 +1,7 @@
 //! Which process is ours: a number alone is not an identity, because the kernel gives it out again.
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,18 @@ impl Process {
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
+}
+
+/// The number, in our pid namespace, of the process behind a descriptor of it.
+pub fn pid_of(pidfd: BorrowedFd<'_>) -> Result<libc::pid_t> {
+    let act = || "cannot tell the number of a process";
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(path).act(act)?;
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:"));
+    number
+        .and_then(|number| number.trim().parse().ok())
+        .filter(|pid| *pid > 0)
+        .ok_or_else(|| Failure::system(act(), Errno(libc::ESRCH)))
 }
 
 /// `container not running`, word for word what engines match on.

@@ -50,10 +50,6 @@ impl Proxy {
     pub(super) fn new(master: OwnedFd) -> Result<Self> {
         let fd = master.as_raw_fd();
         set_nonblocking(fd).act(|| "cannot use the terminal")?;
-        // Our caller's terminal adds the carriage returns, and a file that it writes to wants none.
-        pty::modes(fd)
-            .and_then(|modes| pty::set_modes(fd, modes.plain_newlines()))
-            .act(|| "cannot set up the terminal")?;
         let proxy = Self {
             input: Pipe::new(STDIN, fd),
             output: Pipe::new(fd, STDOUT),

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, RawFd};
 use std::time::Duration;
 
 use super::*;
-use crate::process::terminal::{Terminal, attach, open_terminal};
+use crate::process::terminal::{Terminal, attach, give_plain_newlines, open_terminal};
 use crate::sys::descriptor::{Pipe, dup_onto, owned, pipe, write_all};
 use crate::sys::fs::{close, openat, read};
 use crate::sys::poll::wait_readable;
@@ -116,6 +116,7 @@ fn terminal() -> Terminal {
     )
     .unwrap();
     let terminal = open_terminal(root).unwrap();
+    give_plain_newlines(terminal.master).unwrap();
     close(root);
     terminal
 }

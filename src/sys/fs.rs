@@ -136,6 +136,15 @@ pub fn filesystem_magic(fd: RawFd) -> Result<i64> {
     Ok(statfs.f_type as i64)
 }
 
+/// fstatvfs(3): the ST_* flags of the mount that a descriptor is on.
+pub fn mount_flags(fd: RawFd) -> Result<libc::c_ulong> {
+    let mut statvfs = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: one statvfs is filled through the pointer when the call returns 0.
+    check(unsafe { libc::fstatvfs(fd, statvfs.as_mut_ptr()) })?;
+    // SAFETY: filled by the call above, which succeeded.
+    Ok(unsafe { statvfs.assume_init() }.f_flag)
+}
+
 /// mkdirat(2).
 pub fn mkdirat(dir: RawFd, path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: one C string, read during the call.

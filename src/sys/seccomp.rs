@@ -13,6 +13,15 @@ struct Program {
     filter: *const sock_filter,
 }
 
+/// A filter as [`load`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// The program.
+    pub instructions: Vec<sock_filter>,
+    /// SECCOMP_FILTER_FLAG_*.
+    pub flags: u64,
+}
+
 /// Puts this thread, and with it all that it becomes and begets, behind a filter for ever.
 ///
 /// Needs no_new_privs or CAP_SYS_ADMIN. With SECCOMP_FILTER_FLAG_NEW_LISTENER in `flags` the answer is

@@ -27,6 +27,11 @@ impl SignalSet {
         Self(self.0 & !(1 << (signal - 1)))
     }
 
+    /// The set and one signal, 1 to 64.
+    pub const fn with(self, signal: i32) -> Self {
+        Self(self.0 | 1 << (signal - 1))
+    }
+
     /// Whether a signal, 1 to 64, is in the set.
     pub const fn contains(self, signal: i32) -> bool {
         self.0 & (1 << (signal - 1)) != 0

@@ -9,6 +9,7 @@ use std::os::fd::RawFd;
 use super::descriptor::{self, dup_onto};
 use super::poll::{Deadline, Watch, wait, wait_readable};
 use super::process::{self, CStringArray, Clone3, Cloned};
+use super::seccomp::{self, Filter};
 use super::signal::{self, SignalSet};
 use super::{Errno, Result, fs, namespace};
 
@@ -30,6 +31,8 @@ pub struct Program<'a> {
     pub args: &'a CStringArray,
     /// environ, whole.
     pub env: &'a CStringArray,
+    /// One more variable of it.
+    pub variable: Option<&'a CStr>,
     /// Working directory, resolved after joining.
     pub cwd: &'a CStr,
     /// Becomes standard input.
@@ -40,6 +43,8 @@ pub struct Program<'a> {
     pub stderr: RawFd,
     /// Namespaces to join first.
     pub join: Option<Join>,
+    /// Loaded last. The caller has the privilege that this takes.
+    pub filter: Option<&'a Filter>,
 }
 
 /// A child that has executed its program. It leads a session and process group of its own, and dies
@@ -193,7 +198,7 @@ fn become_program(program: &Program<'_>, report: descriptor::Pipe, joiner: Joine
     let error = match prepare(program, report, joiner) {
         Err(error) => error,
         Ok(()) => {
-            let errno = process::execve(program.path, program.args, program.env, None);
+            let errno = process::execve(program.path, program.args, program.env, program.variable);
             SpawnError {
                 stage: Stage::Exec,
                 errno,
@@ -245,7 +250,11 @@ fn prepare(program: &Program<'_>, report: descriptor::Pipe, joiner: Joiner) -> S
     // After joining: a change of user namespace takes the death signal away.
     die_with_parent(report).map_err(at(Stage::Prepare))?;
     process::setsid().map_err(at(Stage::Prepare))?;
-    set_up_streams(program).map_err(at(Stage::Prepare))
+    set_up_streams(program).map_err(at(Stage::Prepare))?;
+    if let Some(filter) = program.filter {
+        seccomp::load(&filter.instructions, filter.flags).map_err(at(Stage::Prepare))?;
+    }
+    Ok(())
 }
 
 /// Joins the namespaces and enters the working directory there. The user namespace comes last, for

@@ -104,12 +104,15 @@ fn memory_policy(policy: &MemoryPolicy, findings: &mut Findings) {
     let field = |leaf| Field::new("linux.memoryPolicy").leaf(leaf);
     let mode = policy.mode.as_str();
     if number(&words::MEMORY_MODES, mode).is_none() {
-        findings.refuse(field("mode"), format!("unknown mode {mode:?}"));
+        findings.refuse(
+            field("mode"),
+            format!("invalid memory policy mode {mode:?}"),
+        );
     }
     for (index, flag) in policy.flags.iter().enumerate() {
         let field = Field::index("linux.memoryPolicy.flags", index);
         if number(&words::MEMORY_FLAGS, flag).is_none() {
-            findings.refuse(field, format!("unknown flag {flag:?}"));
+            findings.refuse(field, format!("invalid memory policy flag {flag:?}"));
         } else if flag == "MPOL_F_NUMA_BALANCING"
             && !matches!(mode, "MPOL_BIND" | "MPOL_PREFERRED_MANY")
         {
@@ -124,12 +127,14 @@ fn memory_policy(policy: &MemoryPolicy, findings: &mut Findings) {
     if !super::is_number_list(nodes) {
         findings.refuse(
             field("nodes"),
-            format!("{nodes:?} is not a list of nodes such as 0-1"),
+            format!("invalid memory policy node list {nodes:?}: not such as 0-1"),
         );
     }
     match mode {
         "MPOL_DEFAULT" | "MPOL_LOCAL" if !nodes.is_empty() => {
-            findings.refuse(field("nodes"), format!("{mode} takes no nodes"));
+            let count: u64 = nodes.split(',').filter_map(length).sum();
+            let text = format!("{mode} mode requires 0 nodes but got {count}");
+            findings.refuse(field("nodes"), text);
         }
         "MPOL_BIND" | "MPOL_INTERLEAVE" | "MPOL_PREFERRED_MANY" | "MPOL_WEIGHTED_INTERLEAVE"
             if nodes.is_empty() =>
@@ -138,6 +143,13 @@ fn memory_policy(policy: &MemoryPolicy, findings: &mut Findings) {
         }
         _ => {}
     }
+}
+
+/// How many nodes `3` or `0-7` are.
+fn length(part: &str) -> Option<u64> {
+    let (first, last) = part.split_once('-').unwrap_or((part, part));
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    number(last)?.checked_sub(number(first)?)?.checked_add(1)
 }
 
 fn personality(linux: &Linux, findings: &mut Findings) {

@@ -1,6 +1,6 @@
 //! Steps that talk to others: hooks, the listener, the service manager, the container of an `exec`.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -113,8 +113,14 @@ impl<'a> Runtime<'a> {
             }
         };
         let mut record = self.record.clone();
-        record.pid = init.pid;
-        let state = crate::state::report::OciState::of(&record, Status::Creating);
+        let status = match self.target {
+            Some(_) => Status::Running,
+            None => {
+                record.pid = init.pid;
+                Status::Creating
+            }
+        };
+        let state = crate::state::report::OciState::of(&record, status);
         let message = seccomp::run::process_state(listener, &record.oci_version, init.pid, &state)?;
         seccomp::run::send_listener(listener, fd.as_fd(), &message)
     }
@@ -129,19 +135,35 @@ impl<'a> Runtime<'a> {
         let pidfd =
             process::pidfd_open(target.pid).act(|| "cannot open the container's first process")?;
         self.fill(Slot::INIT, descriptor::owned(pidfd));
-        let (Some(cgroup), Some(below)) = (&target.cgroup, below) else {
+        let (Some(of_container), Some(below)) = (&target.cgroup, below) else {
             return Ok(());
         };
-        let path = cgroup.below(below)?;
-        let cgroup = cgroups::run::open(self.cgroup_mount.as_fd(), &path)?.ok_or_else(|| {
-            Failure::new(
-                Code::State,
-                format!("the cgroup {} does not exist", path.as_str()),
-            )
+        let path = of_container.below(below)?;
+        let mut cgroup = cgroups::run::open(self.cgroup_mount.as_fd(), &path)?;
+        if cgroup.is_none() && below.is_empty() {
+            cgroup = self.cgroup_of(target.pid)?;
+        }
+        let cgroup = cgroup.ok_or_else(|| {
+            Failure {
+                code: Code::State,
+                ..Failure::system(
+                    format!("cannot open the cgroup {}", path.as_str()),
+                    Errno(libc::ENOENT),
+                )
+            }
             .at(Field::new("--cgroup"))
         })?;
         self.fill(Slot::CGROUP, cgroup);
         Ok(())
+    }
+
+    /// Where a process is now: whoever moved the container out of its cgroup may have removed that.
+    fn cgroup_of(&self, pid: i32) -> Result<Option<OwnedFd>> {
+        let Some(path) = cgroups::layout::cgroup_of(pid) else {
+            return Ok(None);
+        };
+        let path = cgroups::plan::resolve_path(Some(&path), "", Some("/"))?;
+        cgroups::run::open(self.cgroup_mount.as_fd(), &path)
     }
 
     /// The process is where the container is: a join that failed open would have been an escape.

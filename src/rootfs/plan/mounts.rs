@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use super::{Room, clean, filesystems};
+use super::{Room, clean, filesystems, root_path};
 use crate::config::{Mount, NamespaceType};
 use crate::error::{Failure, Field, Result};
 use crate::namespaces::plan::id_maps;
@@ -36,6 +36,38 @@ impl Entry<'_> {
         }
     }
 
+    /// A bind mount without flags has those of its source. In one that was asked for, one flag replaces them all, as the remount did by
+    /// which runtimes used to set it; but in a user namespace only those that it could have cleared
+    /// (mount_namespaces(7), locked flags). Access times are replaced by access times alone.
+    fn bind_attributes(&self, room: &Room<'_>) -> Attributes {
+        const LOCKED: u64 = libc::MOUNT_ATTR_RDONLY
+            | libc::MOUNT_ATTR_NOSUID
+            | libc::MOUNT_ATTR_NODEV
+            | libc::MOUNT_ATTR_NOEXEC;
+        let MountOptions { set, mut clear, .. } = self.options;
+        let is_substitute = self.kind != "bind" && self.options.bind.is_none();
+        if set | clear == 0 || is_substitute {
+            return self.attributes();
+        }
+        let chooses_times = clear & options::MOUNT_ATTR_ATIME != 0;
+        if set & libc::MOUNT_ATTR_NODIRATIME != 0 {
+            clear |= options::MOUNT_ATTR_ATIME;
+        } else if chooses_times {
+            clear |= libc::MOUNT_ATTR_NODIRATIME;
+        }
+        let kept = if room.namespaces.is_other(NamespaceType::User) {
+            LOCKED
+        } else {
+            0
+        };
+        clear |= (LOCKED | libc::MOUNT_ATTR_NOSYMFOLLOW) & !kept & !set;
+        Attributes {
+            set,
+            clear,
+            propagation: 0,
+        }
+    }
+
     fn attributes(&self) -> Attributes {
         Attributes {
             set: self.options.set,
@@ -54,11 +86,15 @@ pub(super) fn mount_one(
     let field = Field::index("mounts", index);
     let options = MountOptions::parse(&mount.options)
         .map_err(|fault| Failure::config(field.clone().leaf("options"), fault.text))?;
-    let path = clean(Path::new(&mount.destination));
+    let path = destination(room, mount);
     let destination = c_string(path.as_os_str().as_encoded_bytes(), || {
         field.clone().leaf("destination")
     })?;
     let kind = mount.kind.as_deref().unwrap_or_default();
+    let mut options = options;
+    if is_late_readonly(mount, &path, &options) {
+        options.set &= !libc::MOUNT_ATTR_RDONLY;
+    }
     let entry = Entry {
         field,
         mount,
@@ -92,6 +128,37 @@ pub(super) fn mount_one(
             bind_tree(planner, room, &entry, PathBuf::from("/sys"), Reach::Tree)
         }
         _ => filesystems::filesystem(planner, room, &entry),
+    }
+}
+
+/// Where in the container: some callers write the path that the host knows.
+fn destination(room: &Room<'_>, mount: &Mount) -> PathBuf {
+    let path = clean(Path::new(&mount.destination));
+    let root = root_path(room.spec, &room.request.bundle);
+    match path.strip_prefix(&root) {
+        Ok(inside) if root != Path::new("/") => Path::new("/").join(inside),
+        _ => path,
+    }
+}
+
+/// A read-only /dev still has to take devices and other mounts: [`late_readonly`].
+fn is_late_readonly(mount: &Mount, path: &Path, options: &MountOptions<'_>) -> bool {
+    path == Path::new("/dev")
+        && mount.kind.as_deref() == Some("tmpfs")
+        && !options.remount
+        && options.set & libc::MOUNT_ATTR_RDONLY != 0
+}
+
+/// Init: what becomes read-only when everything in it is in place.
+pub(super) fn late_readonly(planner: &mut Planner, mounts: &[Mount]) {
+    for (index, mount) in mounts.iter().enumerate() {
+        let path = clean(Path::new(&mount.destination));
+        // Its options have been read before, and were right.
+        let options = MountOptions::parse(&mount.options).unwrap_or_default();
+        if is_late_readonly(mount, &path, &options) {
+            let field = Field::index("mounts", index).leaf("options");
+            planner.init(InitOp::ReadonlyMount(c"/dev".to_owned()), field);
+        }
     }
 }
 
@@ -171,6 +238,9 @@ fn bind_tree(
     reach: Reach,
 ) -> Result<()> {
     let mount = planner.slot();
+    // What the mounts before it have put into the container only init sees.
+    let is_inside = source.starts_with(root_path(room.spec, &room.request.bundle))
+        && room.request.overlay.is_none();
     let source = c_string(source.into_os_string().into_encoded_bytes(), || {
         entry.field.clone().leaf("source")
     })?;
@@ -180,7 +250,12 @@ fn bind_tree(
         Follow::Links
     };
     let idmap = idmap(planner, room, entry)?;
-    if room.runtime_clones() || idmap.is_some() {
+    let by_init = match idmap {
+        // Mapping takes the privileges of the host over the filesystem.
+        Some(_) => is_inside && !room.namespaces.is_other(NamespaceType::User),
+        None => is_inside || !room.runtime_clones(),
+    };
+    if !by_init {
         planner.prepare(
             RuntimeOp::CloneTree {
                 source,
@@ -201,15 +276,24 @@ fn bind_tree(
             entry.field.clone(),
         );
     }
-    if let Some((reach, namespace)) = idmap {
-        planner.prepare(
+    match idmap {
+        Some((reach, namespace)) if by_init => planner.init(
+            InitOp::MapIds {
+                mount,
+                reach,
+                namespace,
+            },
+            entry.field.clone(),
+        ),
+        Some((reach, namespace)) => planner.prepare(
             RuntimeOp::MapIds {
                 mount,
                 reach,
                 namespace,
             },
             entry.field.clone(),
-        );
+        ),
+        None => {}
     }
     if entry.kind == "volume" {
         let destination = entry.destination.clone();
@@ -218,7 +302,15 @@ fn bind_tree(
             entry.field.clone(),
         );
     }
-    adorn(planner, entry, mount, entry.attributes());
+    let attributes = entry.bind_attributes(room);
+    if !by_init && room.namespaces.is_other(NamespaceType::User) && entry.options.clear != 0 {
+        let clear = entry.options.clear;
+        planner.prepare(
+            RuntimeOp::RespectFlags { mount, clear },
+            entry.field.clone().leaf("options"),
+        );
+    }
+    adorn(planner, entry, mount, attributes);
     let op = InitOp::AttachTree {
         mount,
         destination: entry.destination.clone(),

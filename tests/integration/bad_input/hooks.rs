@@ -21,7 +21,7 @@ pub const ROWS: &[Row] = &[
         scene.create().ok();
         scene
             .corten(&["start"])
-            .fails(1, "hooks.startContainer[0]: hook /no/such/hook failed: no such file or directory");
+            .fails(1, "hooks.startContainer[0]: error running startContainer hook #0: hook /no/such/hook failed: no such file or directory");
         scene.corten(&["state"]).fails(1, "container does not exist");
     }),
     config(
@@ -50,7 +50,7 @@ pub const ROWS: &[Row] = &[
         scene.set("/hooks/createRuntime/0/timeout", json!(1));
         let done = scene
             .create()
-            .fails(1, "hooks.createRuntime[0]: hook /bin/sh did not end within 1 s");
+            .fails(1, "hooks.createRuntime[0]: error running createRuntime hook #0: hook /bin/sh did not end within 1 s");
         assert!(done.err.contains("waiting"), "{done:?}");
         assert_eq!(running(&mark), 0, "a process of the hook lives on");
     }),
@@ -98,7 +98,7 @@ pub const ROWS: &[Row] = &[
         scene.create().ok();
         scene
             .corten(&["start"])
-            .fails(1, "hooks.poststart[0]: hook /bin/sh exited with status 3: no such device");
+            .fails(1, "hooks.poststart[0]: error running poststart hook #0: hook /bin/sh exited with status 3: no such device");
         scene.corten(&["state"]).fails(1, "container does not exist");
         assert!(scene.bundle.dir.join("poststop").exists());
     }),
@@ -107,7 +107,7 @@ pub const ROWS: &[Row] = &[
         scene.bundle.hook("poststop", "echo ran > second");
         scene.create().ok();
         let done = scene.corten(&["delete"]).ok();
-        let words = "hooks.poststop[0]: hook /bin/sh exited with status 3: no such device";
+        let words = "hooks.poststop[0]: error running poststop hook #0: hook /bin/sh exited with status 3: no such device";
         assert!(done.err.contains("warning: ") && done.err.contains(words), "{done:?}");
         assert!(scene.bundle.dir.join("second").exists(), "the second hook did not run");
         scene.corten(&["state"]).fails(1, "container does not exist");

@@ -87,7 +87,7 @@ pub const ROWS: &[Row] = &[
         scene.bundle.hook("createContainer", "echo in > /proc/self/fd/1; touch in; sleep 1000");
         scene.write();
         let create = scene.call(&["create"]).start();
-        let mark = scene.bundle.dir.join("in");
+        let mark = scene.bundle.rootfs().join("in");
         eventually("create is under way", || mark.exists());
         create.signal(Signal::SIGTERM);
         create.done().fails(1, "signal 15");

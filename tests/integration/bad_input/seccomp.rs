@@ -103,7 +103,7 @@ pub const ROWS: &[Row] = &[
         100,
         "a listener that is not there",
         |scene| notify(scene, "/no/such/agent"),
-        &["linux.seccomp.listenerPath", "cannot connect to /no/such/agent"],
+        &["linux.seccomp.listenerPath", "failed to connect with seccomp agent /no/such/agent"],
     ),
     story(100, "a listener that takes no connection", |scene| {
         let path = std::env::temp_dir().join(format!("corten-agent-{}", std::process::id()));
@@ -112,7 +112,7 @@ pub const ROWS: &[Row] = &[
         // The queue of a listener that never accepts is full with one connection.
         let _waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
         notify(scene, path.to_str().unwrap());
-        scene.create().fails(1, "linux.seccomp.listenerPath: cannot connect");
+        scene.create().fails(1, "linux.seccomp.listenerPath: failed to connect");
         std::fs::remove_file(&path).unwrap();
     }),
     config(
