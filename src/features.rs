@@ -49,7 +49,7 @@ fn linux() -> Value {
         },
         "apparmor": {"enabled": true},
         "selinux": {"enabled": true},
-        "intelRdt": {"enabled": false, "schemata": false, "monitoring": false},
+        "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
         "memoryPolicy": {
             "modes": MEMORY_MODES.map(|(name, _)| name),
             "flags": MEMORY_FLAGS.map(|(name, _)| name),

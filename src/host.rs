@@ -4,9 +4,12 @@
 //! whatever host it likes. Only what this configuration depends on is probed, because the create path
 //! pays for every file it reads.
 
+use std::path::PathBuf;
+
 use crate::cgroups::layout::{Access, CgroupHost, DeviceFilter};
 use crate::config::Spec;
 use crate::error::{Act, Code, Failure, Result};
+use crate::resctrl;
 use crate::sys::process;
 
 /// What the planner knows of the host.
@@ -33,6 +36,8 @@ pub struct Host {
     pub limits: OwnLimits,
     /// Where cgroups are.
     pub cgroup: CgroupHost,
+    /// Where resctrl is mounted.
+    pub resctrl: Option<PathBuf>,
 }
 
 /// Resource limits of the runtime, which the container's process is born with.
@@ -97,6 +102,10 @@ impl Host {
             selinux: asks_selinux && has_selinux(),
             limits: OwnLimits::probe(sets.effective & 1 << CAP_SYS_RESOURCE != 0)?,
             cgroup: CgroupHost::probe(cgroups_path, filter)?,
+            resctrl: match linux.and_then(|linux| linux.intel_rdt.as_ref()) {
+                Some(_) => resctrl::run::mount()?,
+                None => None,
+            },
         })
     }
 
@@ -128,6 +137,7 @@ impl Host {
                 device_filter: DeviceFilter::Enforced,
                 access: Access::Required,
             },
+            resctrl: Some("/sys/fs/resctrl".into()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`config`] reads what was asked for; [`host`] knows what this machine can do;
 //! [`plan`] decides; [`execute`] acts. The rooms decide and act for one thing each: [`namespaces`],
-//! [`network`], [`rootfs`], [`cgroups`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers,
+//! [`network`], [`rootfs`], [`cgroups`], [`resctrl`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers,
 //! [`volumes`] keeps what outlives a container, [`engine`] puts it all together for whoever calls,
 //! [`features`] tells engines what there is,
 //! [`sys`] is the fence around the kernel, [`cli`] the command line over it all.
@@ -20,6 +20,7 @@ pub mod namespaces;
 pub mod network;
 pub mod plan;
 pub mod process;
+pub mod resctrl;
 pub mod rootfs;
 pub mod seccomp;
 pub mod state;

@@ -922,6 +922,13 @@ const CASES: &[Case] = &[
         &[("/linux/intelRdt", r#"{"memBwSchema": "L3:0=f"}"#)],
         "linux.intelRdt.memBwSchema: must begin with MB: and be one line",
     ),
+    (
+        &[(
+            "/linux/intelRdt",
+            r#"{"schemata": ["L3:0=f", "L2:0=f\nMB:0=20"]}"#,
+        )],
+        "linux.intelRdt.schemata[1]: must be one line",
+    ),
     // Seccomp.
     (
         &[("/linux/seccomp", r#"{"defaultAction": "SCMP_ACT_PANIC"}"#)],

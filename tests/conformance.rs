@@ -220,7 +220,7 @@ fn features_tell_the_whole_truth() {
         assert_eq!(linux[name]["enabled"], true, "{name}");
     }
     for name in ["enabled", "schemata", "monitoring"] {
-        assert!(linux["intelRdt"][name].is_boolean(), "{name}");
+        assert_eq!(linux["intelRdt"][name], true, "{name}");
     }
     assert_eq!(linux["mountExtensions"]["idmap"]["enabled"], true);
     features_of_tables(linux);
@@ -342,4 +342,28 @@ fn a_mount_label_is_an_option_of_the_mounts() {
             .find(|line| line.contains(&format!("{target} ")) && line.contains("context="));
         assert!(line.is_some(), "{target}: {plan}");
     }
+}
+
+#[test]
+fn shares_are_written_in_the_order_of_the_specification() {
+    let plan = golden("resctrl");
+    let steps = [
+        "make the group /sys/fs/resctrl/box ",
+        "give /sys/fs/resctrl/box the shares L3:0=7f0 MB:0=20 L2:0=f",
+        "make the group /sys/fs/resctrl/box/mon_groups/box",
+        "clone init",
+        "put the process into the group /sys/fs/resctrl/box ",
+        "put the process into the group /sys/fs/resctrl/box/mon_groups/box",
+        "wait until everything that can fail is done",
+    ];
+    let places: Vec<usize> = steps
+        .iter()
+        .map(|step| plan.find(step).expect(step))
+        .collect();
+    assert!(places.is_sorted(), "{plan}");
+    let exec = golden("exec_resctrl");
+    assert!(
+        exec.contains("into the group /sys/fs/resctrl/box/mon_groups/box"),
+        "{exec}"
+    );
 }

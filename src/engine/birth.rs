@@ -465,24 +465,33 @@ fn cgroups_above(plan: &Plan, mount: &Path) -> Result<Vec<Undo>> {
 /// The inverse of every operation that leaves something outside of the cgroup and the state directory.
 fn undo(plan: &Plan, request: &Request) -> Vec<Undo> {
     let ops = plan.runtime.iter().map(|step| &step.op);
-    ops.filter_map(|op| undo_of(op, request)).collect()
+    let data = request.data.as_deref();
+    ops.filter_map(|op| undo_of(op, data, &request.state))
+        .collect()
 }
 
 /// Every operation is named here, so that a new one cannot be made without the question what it leaves.
-fn undo_of(op: &RuntimeOp, request: &Request) -> Option<Undo> {
+fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
     use RuntimeOp as Op;
     match op {
         Op::CreateVolume { name } => Some(Undo::RemoveFile {
-            path: volumes::mark(request.data.as_deref()?, name, &request.state),
+            path: volumes::mark(data?, name, state),
         }),
         Op::CreateDirectory { path } => {
             let path = Path::new(OsStr::from_bytes(path.as_bytes()));
             // A kept upper layer is the user's; what is below the state directory is ours.
-            path.starts_with(&request.state)
-                .then(|| Undo::RemoveDirectory {
-                    path: path.to_owned(),
-                })
+            path.starts_with(state).then(|| Undo::RemoveDirectory {
+                path: path.to_owned(),
+            })
         }
+        // Only what `create` makes is removed (config-linux.md, IntelRdt); where something is, it makes nothing.
+        Op::MakeResctrlGroup { path } => {
+            (!path.exists()).then(|| Undo::RemoveResctrl { path: path.clone() })
+        }
+        Op::FindResctrlGroup { .. }
+        | Op::ShareResctrlGroup { .. }
+        | Op::WriteSchemata { .. }
+        | Op::EnterResctrlGroup { .. } => None,
         // Removed with the state directory, whose files `destroy` knows.
         Op::KeepConfiguration | Op::Record(_) | Op::ListenForStart | Op::ListenForReadiness => None,
         // The cgroup has its own place in the record, and those above it come from `cgroups_above`.
@@ -600,5 +609,28 @@ fn kill(pidfd: BorrowedFd<'_>) -> Result<()> {
             "cannot kill the container's process",
             errno,
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_groups_that_create_makes_are_removed() {
+        let path = std::env::temp_dir().join(format!("resctrl-undo-{}", std::process::id()));
+        let make = RuntimeOp::MakeResctrlGroup { path: path.clone() };
+        let undo = Undo::RemoveResctrl { path: path.clone() };
+        assert_eq!(undo_of(&make, None, Path::new("/")), Some(undo.clone()));
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(undo_of(&make, None, Path::new("/")), None);
+        let share = RuntimeOp::ShareResctrlGroup {
+            path: path.join("gold"),
+            expected: Vec::new(),
+        };
+        assert_eq!(undo_of(&share, None, Path::new("/")), None);
+        destroy::undo(std::slice::from_ref(&undo)).unwrap();
+        assert!(!path.exists());
+        destroy::undo(&[undo]).unwrap();
     }
 }

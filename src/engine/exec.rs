@@ -118,6 +118,7 @@ fn plan_request(
     let inherited = birth::inherited(request.preserve_fds)?;
     let namespaces = spec.linux.as_ref().map(Namespaces::of).unwrap_or_default();
     Ok(exec::ExecRequest {
+        id: request.id.as_str().to_owned(),
         namespaces: namespaces.new | namespaces.joined,
         console,
         pid_file: request.pid_file.clone(),

@@ -275,7 +275,7 @@ impl<'a> Runtime<'a> {
             RuntimeOp::DelegateCgroup { uid } => {
                 cgroups::run::delegate(self.slot(Slot::CGROUP), *uid)
             }
-            op => self.clone_step(op),
+            op => self.resctrl_step(op),
         }
     }
 
@@ -422,16 +422,6 @@ impl<'a> Runtime<'a> {
             self.log.debug(|| sentence("init", &step.op, &step.field));
         }
         self.told.set(end.max(self.told.get()));
-    }
-
-    fn interfaces(&mut self, network: Slot) -> Result<&mut Interfaces> {
-        if self.interfaces.is_none() {
-            let file = self.raw(network);
-            self.interfaces = Some(Interfaces::between_own_and(file)?);
-        }
-        self.interfaces
-            .as_mut()
-            .ok_or_else(|| Failure::new(Code::System, "no interface can be moved"))
     }
 
     fn container(&self) -> Result<&Container> {

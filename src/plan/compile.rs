@@ -20,6 +20,7 @@ use crate::network;
 use crate::process::limits;
 use crate::process::plan::{self as process, Circumstances};
 use crate::process::{notify, terminal::Stay};
+use crate::resctrl::plan as resctrl;
 use crate::rootfs::plan::{self as rootfs, Room};
 use crate::seccomp;
 use crate::sys::process::CStringArray;
@@ -53,6 +54,11 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         host,
         cgroup: cgroup_path.as_deref(),
     };
+    let groups = linux.intel_rdt.as_ref().map(|rdt| {
+        let groups = resctrl::Groups::of(rdt, &request.id, host.resctrl.as_deref())?;
+        Ok::<_, Failure>((groups, rdt))
+    });
+    let groups = groups.transpose()?;
     let circumstances = spec
         .process
         .as_ref()
@@ -70,6 +76,9 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
             },
             Field::new("linux.cgroupsPath"),
         );
+    }
+    if let Some((groups, rdt)) = &groups {
+        groups.make(&mut planner, rdt);
     }
     namespaces::open(&mut planner, linux, &mut namespaces, host)?;
 
@@ -108,7 +117,10 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         Some(cgroup) => limit(&mut planner, &room, cgroup),
         None => warn_of_devices(&mut planner, &room),
     }
-    on_the_host(&mut planner, &room)?;
+    on_the_host(&mut planner, &room);
+    if let Some((groups, _)) = &groups {
+        groups.enter(&mut planner);
+    }
     network::plan::plan(&mut planner, linux, &namespaces)?;
 
     hooks_before_pivot(&mut planner, spec, request, &namespaces)?;
@@ -239,8 +251,7 @@ fn warn_of_devices(planner: &mut Planner, room: &Room<'_>) {
 }
 
 /// What only the host may do to init, once it exists; meanwhile init mounts.
-fn on_the_host(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
-    let linux = room.linux;
+fn on_the_host(planner: &mut Planner, room: &Room<'_>) {
     if let Some(score) = room
         .spec
         .process
@@ -252,13 +263,6 @@ fn on_the_host(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
             Field::new("process.oomScoreAdj"),
         );
     }
-    if linux.intel_rdt.is_some() {
-        return Err(Failure::config(
-            Field::new("linux.intelRdt"),
-            "resctrl groups are not supported yet",
-        ));
-    }
-    Ok(())
 }
 
 /// config-linux.md, Cgroup ownership: the cgroup becomes the user's if it has a cgroup namespace of

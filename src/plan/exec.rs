@@ -13,10 +13,13 @@ use crate::host::Host;
 use crate::namespaces::plan as namespaces;
 use crate::process::limits;
 use crate::process::plan::{self as process, Circumstances};
+use crate::resctrl::plan as resctrl;
 
 /// What `exec` asks for.
 #[derive(Clone, Debug)]
 pub struct ExecRequest {
+    /// The container's id.
+    pub id: String,
     /// Namespaces in which the container is not with the runtime: CLONE_NEW*.
     pub namespaces: i32,
     /// Who takes the terminal.
@@ -82,6 +85,9 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
             RuntimeOp::SetOomScore(score),
             Field::new("process.oomScoreAdj"),
         );
+    }
+    if let Some(rdt) = &linux.intel_rdt {
+        resctrl::Groups::of(rdt, &request.id, host.resctrl.as_deref())?.enter(&mut planner);
     }
     process::affinity(&mut planner, process)?;
     process::become_user(&mut planner, &circumstances)?;

@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::cgroups::knobs::Write;
 use crate::cgroups::plan::{CgroupPath, Enable};
@@ -573,6 +574,19 @@ pub enum RuntimeOp {
     AttachDeviceProgram(crate::cgroups::devices::DeviceProgram),
     /// chown(2) of the cgroup to the container's user.
     DelegateCgroup { uid: u32 },
+    /// mkdir(2) of a group of resctrl that is the container's own.
+    MakeResctrlGroup { path: PathBuf },
+    /// One that must be there.
+    FindResctrlGroup { path: PathBuf },
+    /// One that others may use too; if it is there, it must have these lines.
+    ShareResctrlGroup {
+        path: PathBuf,
+        expected: Vec<String>,
+    },
+    /// What a group of resctrl may have.
+    WriteSchemata { path: PathBuf, lines: Vec<String> },
+    /// The process becomes one of a group's tasks.
+    EnterResctrlGroup { path: PathBuf },
     /// open(2) of a namespace file, its kind checked.
     OpenNamespace {
         path: CString,
@@ -1040,6 +1054,17 @@ impl fmt::Display for RuntimeOp {
                 )
             }
             Self::DelegateCgroup { uid } => write!(f, "give the cgroup to user {uid}"),
+            Self::MakeResctrlGroup { path } => write!(f, "make the group {}", path.display()),
+            Self::FindResctrlGroup { path } => write!(f, "find the group {}", path.display()),
+            Self::ShareResctrlGroup { path, .. } => {
+                write!(f, "make the group {} if there is none", path.display())
+            }
+            Self::WriteSchemata { path, lines } => {
+                write!(f, "give {} the shares {}", path.display(), lines.join(" "))
+            }
+            Self::EnterResctrlGroup { path } => {
+                write!(f, "put the process into the group {}", path.display())
+            }
             Self::OpenNamespace { path, kind, .. } => {
                 write!(
                     f,

@@ -27,7 +27,8 @@ tests![
     a_memory_policy_is_seen_inside,
     exec_takes_its_cpu_affinity,
     an_apparmor_profile_is_seen_inside,
-    resctrl_is_refused,
+    resctrl_is_refused_where_there_is_none,
+    a_container_is_in_its_resctrl_groups,
 ];
 
 /// Runs a container with these resources and returns what stands in files of its cgroup, one a line.
@@ -383,10 +384,49 @@ fn an_apparmor_profile_is_seen_inside(lab: &Lab) {
     );
 }
 
-fn resctrl_is_refused(lab: &Lab) {
+fn resctrl_is_mounted() -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.contains(" - resctrl ")
+}
+
+fn resctrl_is_refused_where_there_is_none(lab: &Lab) {
     lab.need_corten("it names the field");
+    if resctrl_is_mounted() {
+        skip("this machine has resctrl");
+    }
     let mut bundle = lab.bundle();
-    bundle.set("/linux/intelRdt", json!({"closID": "gold"}));
+    for rdt in [
+        json!({}),
+        json!({"closID": "gold"}),
+        json!({"enableMonitoring": true}),
+    ] {
+        bundle.set("/linux/intelRdt", rdt);
+        let done = lab.refuse(&bundle);
+        let expected = "linux.intelRdt: needs the resctrl file system, which is not mounted";
+        assert!(done.err.contains(expected), "{done:?}");
+    }
+}
+
+fn a_container_is_in_its_resctrl_groups(lab: &Lab) {
+    lab.need_corten("it is compared with the specification");
+    if !resctrl_is_mounted() {
+        skip("this machine has no resctrl");
+    }
+    let mut bundle = lab.sleeper();
+    bundle.set("/linux/intelRdt", json!({"enableMonitoring": true}));
+    let container = lab.start(&bundle);
+    let group = std::path::Path::new("/sys/fs/resctrl").join(&container.id);
+    let pid = container.pid().to_string();
+    for tasks in [
+        group.join("tasks"),
+        group.join("mon_groups").join(&container.id).join("tasks"),
+    ] {
+        let text = fs::read_to_string(tasks).unwrap();
+        assert!(text.lines().any(|line| line == pid), "{text}");
+    }
+    container.end();
+    assert!(!group.exists());
+    bundle.set("/linux/intelRdt", json!({"closID": "no-such-group"}));
     let done = lab.refuse(&bundle);
-    assert!(done.err.contains("linux.intelRdt"), "{done:?}");
+    assert!(done.err.contains("linux.intelRdt.closID"), "{done:?}");
 }

@@ -45,6 +45,10 @@ pub const CASES: &[Case] = &[
     ("network_devices", || {
         plan(&network_devices(), &request(), &Host::ideal())
     }),
+    ("resctrl", || plan(&resctrl(), &request(), &Host::ideal())),
+    ("exec_resctrl", || {
+        exec(&resctrl(), Some(String::new()), &Host::ideal())
+    }),
     ("mount_options", || {
         plan(&mounts(), &request(), &Host::ideal())
     }),
@@ -120,6 +124,7 @@ fn exec(config: &Value, cgroup: Option<String>, host: &Host) -> Plan {
         .iter()
         .fold(0, |all, one| all | corten::namespaces::flag(one.kind));
     let request = ExecRequest {
+        id: "box".to_owned(),
         namespaces,
         console: Console::None,
         pid_file: Some("/run/exec.pid".into()),
@@ -286,6 +291,14 @@ fn joined() -> Value {
             ("/linux/sysctl", nothing),
         ],
     )
+}
+
+/// A group of its own, and one to monitor.
+fn resctrl() -> Value {
+    let rdt = json!({
+        "schemata": ["L2:0=f"], "l3CacheSchema": "L3:0=7f0", "memBwSchema": "MB:0=20", "enableMonitoring": true,
+    });
+    patched(&base(), &[("/linux/intelRdt", rdt)])
 }
 
 /// Two interfaces into a new network namespace.

@@ -302,4 +302,20 @@ fn intel_rdt(rdt: &IntelRdt, findings: &mut Findings) {
     {
         findings.refuse(field("memBwSchema"), "must begin with MB: and be one line");
     }
+    if rdt
+        .l3_cache_schema
+        .as_ref()
+        .is_some_and(|schema| !schema.starts_with("L3:") || schema.contains('\n'))
+    {
+        findings.warn(
+            field("l3CacheSchema"),
+            "should begin with L3: and be one line",
+        );
+    }
+    for (index, line) in rdt.schemata.iter().enumerate() {
+        if line.contains('\n') {
+            let field = Field::index("linux.intelRdt.schemata", index);
+            findings.refuse(field, "must be one line");
+        }
+    }
 }

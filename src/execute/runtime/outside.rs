@@ -1,4 +1,4 @@
-//! Steps that talk to others: hooks, the listener, the service manager, the container of an `exec`.
+//! Steps that talk to others: resctrl, the network, hooks, the listener, the service manager, the container of an `exec`.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -8,13 +8,40 @@ use super::{PATIENCE, Runtime, Target};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::hooks::plan::Kind;
 use crate::hooks::run::{Orphans, Place, Where, run_hook};
+use crate::network::run::Interfaces;
 use crate::plan::Slot;
+use crate::plan::op::RuntimeOp;
 use crate::state::Status;
 use crate::sys::poll::{self, Deadline, Watch};
 use crate::sys::{Errno, descriptor, process};
-use crate::{cgroups, namespaces, seccomp};
+use crate::{cgroups, namespaces, resctrl, seccomp};
 
 impl<'a> Runtime<'a> {
+    pub(super) fn resctrl_step(&mut self, op: &'a RuntimeOp) -> Result<()> {
+        let act = &format!("cannot {op}");
+        match op {
+            RuntimeOp::MakeResctrlGroup { path } => resctrl::run::make(path, act),
+            RuntimeOp::FindResctrlGroup { path } => resctrl::run::find(path, act),
+            RuntimeOp::ShareResctrlGroup { path, expected } => {
+                resctrl::run::share(path, expected, act)
+            }
+            RuntimeOp::WriteSchemata { path, lines } => resctrl::run::write(path, lines, act),
+            RuntimeOp::EnterResctrlGroup { path } => resctrl::run::enter(path, self.pid()?, act),
+            op => self.clone_step(op),
+        }
+    }
+
+    /// The two network namespaces that interfaces move between.
+    pub(super) fn interfaces(&mut self, network: Slot) -> Result<&mut Interfaces> {
+        if self.interfaces.is_none() {
+            let file = self.raw(network);
+            self.interfaces = Some(Interfaces::between_own_and(file)?);
+        }
+        self.interfaces
+            .as_mut()
+            .ok_or_else(|| Failure::new(Code::System, "no interface can be moved"))
+    }
+
     pub(super) fn pass_readiness(&mut self, pid: i32) -> Result<()> {
         let (Some(notify), Some(init)) = (self.notify.take(), &self.init) else {
             return Ok(());

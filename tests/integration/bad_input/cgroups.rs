@@ -31,16 +31,17 @@ pub const ROWS: &[Row] = &[
     ),
     story(89, "below a cgroup that is threaded", below_a_threaded_cgroup),
     story(90, "a limit whose controller is not there", |scene| {
-        let (property, limit) = [
-            ("memory", json!({"limit": 64 << 20})),
-            ("pids", json!({"limit": 10})),
-            ("rdma", json!({"mlx5_0": {"hcaHandles": 3}})),
-            ("hugepageLimits", json!([{"pageSize": "2MB", "limit": 0}])),
+        let (_, property, limit) = [
+            ("memory", "memory", json!({"limit": 64 << 20})),
+            ("pids", "pids", json!({"limit": 10})),
+            ("rdma", "rdma", json!({"mlx5_0": {"hcaHandles": 3}})),
+            ("hugetlb", "hugepageLimits", json!([{"pageSize": "2MB", "limit": 0}])),
+            // Every known controller is there: the one of a property that names its own never is.
+            ("warp", "unified", json!({"warp.max": "1"})),
         ]
         .into_iter()
-        .find(|(name, _)| !host::controllers().iter().any(|have| name.starts_with(have)))
-        // Every known controller is there: the one of a property that names its own never is.
-        .unwrap_or(("unified", json!({"warp.max": "1"})));
+        .find(|(name, ..)| !host::controllers().iter().any(|have| have == name))
+        .unwrap();
         scene.set(&format!("/linux/resources/{property}"), limit);
         let done = scene.create().fails(1, "controller on this host");
         assert!(done.err.contains(&format!("linux.resources.{property}")), "{done:?}");
