@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "bad_config/types.rs"]
+mod types;
+
 use corten::Failure;
 use corten::config::Loaded;
 use serde_json::{Value, json};
@@ -47,6 +50,16 @@ fn set(config: &mut Value, pointer: &str, value: Value) {
         Value::Array(array) => array[leaf.parse::<usize>().unwrap()] = value,
         other => panic!("{pointer}: {other}"),
     }
+}
+
+/// A configuration with some values set, which are JSON.
+fn patched(config: &Value, patches: &[(&str, &str)]) -> Value {
+    let mut config = config.clone();
+    for (pointer, value) in patches {
+        let value = serde_json::from_str(value).expect(value);
+        set(&mut config, pointer, value);
+    }
+    config
 }
 
 /// All that is wrong with a text.
@@ -1054,6 +1067,50 @@ const CASES: &[Case] = &[
         r#"hooks.poststart[0].path: "a" is not an absolute path"#,
     ),
     (
+        &[(
+            "/linux/devices",
+            r#"[{"type": "c", "path": "/dev/x", "major": 1, "minor": 3, "uid": 4294967295}]"#,
+        )],
+        "linux.devices[0].uid: 4294967295 is no id: the kernel reads it as \"unchanged\"",
+    ),
+    (
+        &[(
+            "/linux/resources/devices",
+            r#"[{"allow": true, "type": "c", "major": 1, "minor": -2}]"#,
+        )],
+        "linux.resources.devices[0].minor: -2 is neither -1 nor a device number",
+    ),
+    (
+        &[("/linux/resources/cpu/cpus", r#""0-""#)],
+        r#"linux.resources.cpu.cpus: "0-" is not a list such as 0-3,8"#,
+    ),
+    (
+        &[("/linux/resources/cpu/mems", r#""1,banana""#)],
+        r#"linux.resources.cpu.mems: "1,banana" is not a list such as 0-3,8"#,
+    ),
+    (
+        &[(
+            "/process/scheduler",
+            r#"{"policy": "SCHED_OTHER", "runtime": 1}"#,
+        )],
+        "process.scheduler.runtime: only SCHED_DEADLINE has it",
+    ),
+    (
+        &[(
+            "/process/scheduler",
+            r#"{"policy": "SCHED_FIFO", "priority": 1, "period": 1}"#,
+        )],
+        "process.scheduler.period: only SCHED_DEADLINE has it",
+    ),
+    (
+        &[(
+            "/linux/seccomp",
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO",
+                "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_LIKE"}]}]}"#,
+        )],
+        "linux.seccomp.syscalls[0].args[0].op: unknown variant `SCMP_CMP_LIKE`, expected one of `SCMP_CMP_NE`, `SCMP_CMP_LT`, `SCMP_CMP_LE`, `SCMP_CMP_EQ`, `SCMP_CMP_GE`, `SCMP_CMP_GT`, `SCMP_CMP_MASKED_EQ`",
+    ),
+    (
         &[("/annotations/", r#""x""#)],
         "annotations: has an empty key",
     ),
@@ -1064,14 +1121,7 @@ fn each_is_refused_by_one_failure_that_names_the_property_and_its_place() {
     assert_eq!(faults(&sound().to_string()), [""; 0]);
     let mut wrong = Vec::new();
     for (patches, expected) in CASES {
-        let mut config = sound();
-        for (pointer, value) in *patches {
-            set(
-                &mut config,
-                pointer,
-                serde_json::from_str(value).expect(value),
-            );
-        }
+        let config = patched(&sound(), patches);
         let text = serde_json::to_string_pretty(&config).unwrap();
         let found = faults(&text);
         if found != [*expected] {
@@ -1090,14 +1140,7 @@ fn the_position_is_that_of_the_value_at_fault() {
     assert_eq!(failure.field.pointer(), "/process/user/uid");
     assert_eq!(failure.position, Some((4, 21)));
     for (patches, _) in CASES {
-        let mut config = sound();
-        for (pointer, value) in *patches {
-            set(
-                &mut config,
-                pointer,
-                serde_json::from_str(value).expect(value),
-            );
-        }
+        let config = patched(&sound(), patches);
         let text = serde_json::to_string_pretty(&config).unwrap();
         let failure = failures(&text).remove(0);
         let (line, column) = failure.position.expect("a position");
@@ -1323,14 +1366,7 @@ fn what_callers_rely_on_passes() {
         &[("/hostname", r#""""#)],
     ];
     for patches in pass {
-        let mut config = sound();
-        for (pointer, value) in *patches {
-            set(
-                &mut config,
-                pointer,
-                serde_json::from_str(value).expect(value),
-            );
-        }
+        let config = patched(&sound(), patches);
         assert_eq!(faults(&config.to_string()), [""; 0], "{patches:?}");
     }
 }

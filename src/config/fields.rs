@@ -76,7 +76,8 @@ pub fn path_at(text: &[u8], offset: usize) -> Option<(Field, usize)> {
         let read = token.kind != Kind::Open
             && token.end <= offset
             && text[token.end..offset].iter().all(u8::is_ascii_whitespace);
-        if read || token.start >= offset {
+        let inside = token.kind == Kind::Scalar && (token.start..token.end).contains(&offset);
+        if read || inside || token.start >= offset {
             return Some((field(scanner.path(token)), start));
         }
     }
@@ -92,11 +93,22 @@ const MAPS: [&str; 5] = [
     "linux.resources.unified",
 ];
 
+/// The properties of what stands in such a map.
+const OF_MAPS: [&str; 3] = ["name", "hcaHandles", "hcaObjects"];
+
 fn field(path: &[Part<'_>]) -> Field {
     let mut dotted = String::new();
-    for part in path {
+    for (index, part) in path.iter().enumerate() {
         if let (Part::Key(key), Some(map)) = (part, MAPS.iter().find(|map| **map == dotted)) {
-            return Field::key(map, key);
+            let field = Field::key(map, key);
+            let below = path.get(index + 1);
+            let leaf = OF_MAPS
+                .iter()
+                .find(|leaf| below.is_some_and(|part| is(part, leaf)));
+            return match leaf {
+                Some(leaf) => field.leaf(leaf),
+                None => field,
+            };
         }
         match part {
             Part::Key(key) if dotted.is_empty() => dotted.push_str(key),

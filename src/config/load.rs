@@ -215,7 +215,9 @@ fn explain(text: &[u8], error: &serde_json::Error) -> Failure {
     }
     let offset = offset_of(text, error.line(), error.column());
     let words = in_words(&error.to_string());
-    if error.is_data()
+    // A number that no type holds, or another value where a word must stand, is no mistake of the text.
+    let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+    if (error.is_data() || is_json())
         && let Some((field, start)) = fields::path_at(text, offset)
         && !field.is_none()
     {
@@ -264,7 +266,8 @@ fn offset_of(text: &[u8], line: usize, column: usize) -> usize {
 }
 
 /// Rust's names of types, in the words of JSON.
-const WORDS: [(&str, &str); 13] = [
+const WORDS: [(&str, &str); 14] = [
+    ("expected value", "invalid type: expected a string"),
     ("a sequence", "a list"),
     ("sequence,", "a list,"),
     (" map,", " an object,"),

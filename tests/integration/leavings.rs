@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::harness::call::eventually;
+use crate::harness::host::patience;
 use crate::harness::{Lab, tests};
 
 tests!(
@@ -100,13 +102,19 @@ fn assert_ends(escaped: &Path) {
     });
 }
 
+/// Seconds in which a hook has started its daemon.
+fn timeout() -> u64 {
+    patience(Duration::from_secs(1)).as_secs()
+}
+
 fn a_late_hook_takes_all_along_that_it_started(lab: &Lab) {
     let (script, escaped) = escape(lab);
     let mut bundle = lab.bundle();
     bundle
         .hook("createRuntime", &script)
-        .set("/hooks/createRuntime/0/timeout", json!(1));
-    lab.refuse(&bundle).fails(1, "did not end within 1 s");
+        .set("/hooks/createRuntime/0/timeout", json!(timeout()));
+    lab.refuse(&bundle)
+        .fails(1, &format!("did not end within {} s", timeout()));
     assert_ends(&escaped);
 }
 
@@ -115,9 +123,10 @@ fn a_late_poststop_hook_takes_all_along_that_it_started(lab: &Lab) {
     let mut bundle = lab.bundle();
     bundle
         .hook("poststop", &script)
-        .set("/hooks/poststop/0/timeout", json!(1));
+        .set("/hooks/poststop/0/timeout", json!(timeout()));
     let (id, path) = (lab.id(), bundle.write());
     let run = lab.corten(&["--debug", "run", "--bundle", &path, &id]).ok();
-    assert!(run.err.contains("did not end within 1 s"), "{run:?}");
+    let words = format!("did not end within {} s", timeout());
+    assert!(run.err.contains(&words), "{run:?}");
     assert_ends(&escaped);
 }

@@ -3,7 +3,7 @@
 //! Only cgroup v2 is used. What cgroup v1 alone could do is refused where it asks for something, and
 //! passes where it says what holds anyway.
 
-use super::{Findings, no_duplicates, steps_up};
+use super::{Findings, is_number_list, no_duplicates, steps_up};
 use crate::config::{BlockIo, Cpu, HugepageLimit, IntelRdt, Linux, Memory, Network, Resources};
 use crate::error::Field;
 
@@ -132,6 +132,11 @@ fn cpu_limits(cpu: &Cpu, findings: &mut Findings) {
     }
     if let Some(idle) = cpu.idle.filter(|idle| !(0..=1).contains(idle)) {
         findings.refuse(field("idle"), format!("{idle} is neither 0 nor 1"));
+    }
+    for (leaf, list) in [("cpus", &cpu.cpus), ("mems", &cpu.mems)] {
+        if let Some(list) = list.as_ref().filter(|list| !is_number_list(list)) {
+            findings.refuse(field(leaf), format!("{list:?} is not a list such as 0-3,8"));
+        }
     }
     if cpu.realtime_runtime.is_some_and(|runtime| runtime != 0) {
         findings.refuse(field("realtimeRuntime"), V1_ONLY);
