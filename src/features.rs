@@ -38,7 +38,7 @@ fn linux() -> Value {
     json!({
         "namespaces": NAMESPACES,
         "capabilities": &CAPABILITIES[..],
-        "cgroup": {"v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
+        "cgroup": {"v1": false, "v2": true, "systemd": true, "systemdUser": true, "rdma": true},
         "seccomp": {
             "enabled": true,
             "actions": seccomp::actions(),

@@ -136,6 +136,7 @@ impl Host {
                 own: Some("/".to_owned()),
                 device_filter: DeviceFilter::Enforced,
                 access: Access::Required,
+                service: None,
             },
             resctrl: Some("/sys/fs/resctrl".into()),
         }

@@ -91,6 +91,7 @@ impl Bench {
         cgroups::plan(
             Some(&format!("/{}/limited", self.top)),
             "id",
+            &corten::config::Pairs::default(),
             &resources,
             &self.host,
         )

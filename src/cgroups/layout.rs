@@ -13,6 +13,7 @@ use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::{AccessFlags, faccessat};
 
 use super::plan::CgroupPath;
+use super::systemd::plan::Service;
 use crate::error::{Act, Code, Failure, Result};
 use crate::sys;
 
@@ -73,6 +74,8 @@ pub struct CgroupHost {
     pub device_filter: DeviceFilter,
     /// Whether there is a cgroup to make.
     pub access: Access,
+    /// Who makes it: systemd, or none for us.
+    pub service: Option<Service>,
 }
 
 const UNIFIED: &str = "/sys/fs/cgroup";
@@ -113,6 +116,7 @@ impl CgroupHost {
             own,
             device_filter,
             access: Access::Required,
+            service: None,
         })
     }
 
@@ -239,6 +243,7 @@ pub fn fake(controllers: &[&str]) -> CgroupHost {
         own: Some("/".to_owned()),
         device_filter: DeviceFilter::Enforced,
         access: Access::Required,
+        service: None,
     }
 }
 

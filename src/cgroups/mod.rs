@@ -22,9 +22,7 @@
 //! [`devices`] assembles the program. [`run`], [`freeze`], [`remove`], [`walk`] and [`stats`]
 //! act on directories they hold open, never on path strings twice.
 //!
-//! Only the cgroupfs driver lives here so far: we make the directory ourselves. The systemd driver
-//! asks systemd for a scope and then writes the same files below it: it will be a `systemd` file
-//! that yields the same path, between [`plan`] and [`run`].
+//! Either we make the directory ourselves, or [`systemd`] makes it and we write the same files below it.
 
 pub mod devices;
 pub mod freeze;
@@ -34,6 +32,7 @@ pub mod plan;
 pub mod remove;
 pub mod run;
 pub mod stats;
+pub mod systemd;
 mod texts;
 pub mod update;
 pub mod walk;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::devices::{self, DeviceProgram};
 use super::knobs::{self, UsageLimit, Write};
 use super::layout::{Access, CgroupHost, DeviceFilter};
-use crate::config::Resources;
+use super::systemd::plan::{self as systemd, Unit};
+use crate::config::{Pairs, Resources};
 use crate::error::{Failure, Field, Result};
 
 /// The property that names the cgroup.
@@ -36,6 +37,8 @@ pub struct Enable {
 pub struct CgroupPlan {
     /// Where it is.
     pub path: CgroupPath,
+    /// The unit that it is of, where systemd makes it.
+    pub unit: Option<Unit>,
     /// What its ancestors must hand down to it.
     pub enable: Vec<Enable>,
     /// Limits to hold against the usage before the writes.
@@ -51,14 +54,15 @@ pub struct CgroupPlan {
 pub fn plan(
     cgroups_path: Option<&str>,
     id: &str,
+    annotations: &Pairs<String>,
     resources: &Resources,
     host: &CgroupHost,
 ) -> Result<Option<CgroupPlan>> {
     match host.access {
-        Access::Required => with_cgroup(cgroups_path, id, resources, host).map(Some),
+        Access::Required => with_cgroup(cgroups_path, id, annotations, resources, host).map(Some),
         // Whoever names a cgroup gets it, or the kernel's own words.
         Access::Denied if cgroups_path.is_some_and(|path| !path.is_empty()) => {
-            with_cgroup(cgroups_path, id, resources, host).map(Some)
+            with_cgroup(cgroups_path, id, annotations, resources, host).map(Some)
         }
         Access::Denied | Access::Unwanted => without_cgroup(resources, host).map(|()| None),
     }
@@ -84,6 +88,7 @@ fn without_cgroup(resources: &Resources, host: &CgroupHost) -> Result<()> {
 fn with_cgroup(
     cgroups_path: Option<&str>,
     id: &str,
+    annotations: &Pairs<String>,
     resources: &Resources,
     host: &CgroupHost,
 ) -> Result<CgroupPlan> {
@@ -93,8 +98,16 @@ fn with_cgroup(
         DeviceFilter::NotPermitted => None,
         DeviceFilter::Enforced => devices::program(&resources.devices)?,
     };
+    let (path, unit) = match &host.service {
+        Some(service) => {
+            let (path, unit) = systemd::unit(cgroups_path, id, annotations, &writes, service)?;
+            (path, Some(unit))
+        }
+        None => (resolve_path(cgroups_path, id, host.own.as_deref())?, None),
+    };
     Ok(CgroupPlan {
-        path: resolve_path(cgroups_path, id, host.own.as_deref())?,
+        path,
+        unit,
         enable: enable(&writes, host),
         usage: knobs::usage_limits(resources),
         writes,
@@ -339,7 +352,13 @@ mod tests {
     }
 
     fn planned(json: &str, host: &CgroupHost) -> Result<CgroupPlan> {
-        let plan = plan(None, "box", &serde_json::from_str(json).unwrap(), host)?;
+        let plan = plan(
+            None,
+            "box",
+            &Pairs::default(),
+            &serde_json::from_str(json).unwrap(),
+            host,
+        )?;
         Ok(plan.expect("access is required"))
     }
 
@@ -355,7 +374,7 @@ mod tests {
         };
         let planned = |path, json, host| {
             let resources: Resources = serde_json::from_str(json).unwrap();
-            plan(path, "box", &resources, host)
+            plan(path, "box", &Pairs::default(), &resources, host)
         };
         for host in [&denied, &unwanted] {
             for none in ["{}", r#"{"pids":{"limit":-1}}"#] {

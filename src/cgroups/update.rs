@@ -9,6 +9,7 @@ use std::os::fd::BorrowedFd;
 use super::knobs::usage_limits;
 use super::plan::plan_writes;
 use super::run::{check_usage, write};
+use super::systemd;
 use super::{CgroupHost, DeviceFilter, Need, Write};
 use crate::config::Resources;
 use crate::error::{Act, Failure, Field, Result};
@@ -16,22 +17,41 @@ use crate::sys::Errno;
 use crate::sys::cgroup::read_file;
 
 /// Changes what `wanted` names and leaves the rest.
-pub fn update(directory: BorrowedFd<'_>, wanted: Resources) -> Result<()> {
+///
+/// `unit` is systemd's, who is told before the files are written: what it makes of the numbers is coarser.
+pub fn update(directory: BorrowedFd<'_>, unit: Option<&str>, wanted: Resources) -> Result<()> {
     let host = CgroupHost::probe(Some("/"), DeviceFilter::NotPermitted)?;
     let wanted = complete(wanted, |file| read(directory, file))?;
     let writes = plan_writes(&wanted, &host)?;
     for limit in usage_limits(&wanted) {
         check_usage(directory, &limit)?;
     }
-    let mut undo = Vec::new();
+    let mut old = Vec::new();
     for next in &writes {
-        let old = read(directory, &next.file)?;
+        let text = read(directory, &next.file)?;
+        old.push(text.and_then(|text| inverse(next, &text)));
+    }
+    tell(unit, &writes)?;
+    let mut undo = Vec::new();
+    for (next, old) in writes.iter().zip(old) {
         if let Err(failure) = write(directory, next) {
-            return Err(put_back(directory, undo, failure));
+            let untold = tell(unit, &undo).err();
+            let failure = put_back(directory, undo, failure);
+            return Err(match untold {
+                Some(untold) => failure.hint(untold.to_string()),
+                None => failure,
+            });
         }
-        undo.extend(old.and_then(|old| inverse(next, &old)));
+        undo.extend(old);
     }
     Ok(())
+}
+
+fn tell(unit: Option<&str>, writes: &[Write]) -> Result<()> {
+    match unit {
+        Some(unit) => systemd::run::set(unit, &systemd::plan::properties(writes)),
+        None => Ok(()),
+    }
 }
 
 /// cpu.max holds quota and period, memory.max is a part of what v1 called swap: where only one of

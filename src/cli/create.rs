@@ -87,7 +87,7 @@ impl CreateFlags {
                 .map(|layer| absolute(layer))
                 .collect::<Result<_>>()?,
             volumes: self.volumes,
-            cgroup_driver: call.globals.cgroup_driver()?,
+            cgroup_driver: call.globals.cgroup_driver(),
             rootless: call.globals.rootless()?,
             log: call.log.clone(),
         })

@@ -6,7 +6,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 
 use super::arguments;
 use super::log::{Format, Level};
-use crate::error::{Code, Failure, Field, Result};
+use crate::error::{Code, Failure, Result};
 use crate::state::Program;
 
 /// The version of runc whose command line and messages are matched, for callers that look.
@@ -121,20 +121,12 @@ impl Globals {
 
     /// `--cgroup-manager`, else `--systemd-cgroup`. Asked only by commands that make a cgroup: engines
     /// say it to all of them.
-    ///
-    /// Another cgroup than systemd's would be outside of what systemd counts and limits; so what is not
-    /// there yet is refused.
-    pub fn cgroup_driver(&self) -> Result<CgroupDriver> {
-        let (flag, driver) = match (self.cgroup_manager, self.systemd_cgroup) {
-            (Some(driver), _) => ("--cgroup-manager", driver),
-            (None, true) => ("--systemd-cgroup", CgroupDriver::Systemd),
-            (None, false) => return Ok(CgroupDriver::Cgroupfs),
-        };
-        if driver != CgroupDriver::Systemd {
-            return Ok(driver);
+    pub fn cgroup_driver(&self) -> CgroupDriver {
+        match (self.cgroup_manager, self.systemd_cgroup) {
+            (Some(driver), _) => driver,
+            (None, true) => CgroupDriver::Systemd,
+            (None, false) => CgroupDriver::Cgroupfs,
         }
-        let missing = "cgroups made by systemd are not supported yet";
-        Err(Failure::new(Code::Usage, missing).at(Field::new(flag)))
     }
 
     /// `--rootless`.

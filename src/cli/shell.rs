@@ -93,7 +93,7 @@ impl Subcommand for Shell {
             user: self.user.map(|text| user::parse(&text)).transpose()?,
             hostname: self.hostname,
             cwd: self.workdir,
-            cgroup_driver: call.globals.cgroup_driver()?,
+            cgroup_driver: call.globals.cgroup_driver(),
             rootless: call.globals.rootless()?,
             log: call.log.clone(),
         })

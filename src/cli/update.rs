@@ -88,7 +88,9 @@ impl Subcommand for Update {
             _ => container.cgroup()?,
         };
         let cgroup = cgroup.ok_or_else(identity::not_running)?;
-        update::update(cgroup.directory(), wanted)?;
+        let recorded = container.record().cgroup.as_ref();
+        let unit = recorded.and_then(|cgroup| cgroup.unit.as_deref());
+        update::update(cgroup.directory(), unit, wanted)?;
         Ok(0)
     }
 }

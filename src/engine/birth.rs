@@ -80,11 +80,16 @@ pub fn decide_loaded(
     let spec = &loaded.spec;
     let mut host = Host::probe(spec)?;
     host.cgroup.access = cgroup_access(create, spec, &host).map_err(|fault| loaded.place(fault))?;
+    if create.cgroup_driver == Driver::Systemd {
+        host.cgroup.service = Some(cgroups::systemd::run::service()?);
+    }
     let request = request(create, spec, start, stay)?;
     let plan = compile::container(spec, &request, &host).map_err(|fault| loaded.place(fault))?;
     check::check(&plan)?;
     let cgroup = plan.runtime.iter().find_map(|step| match &step.op {
-        RuntimeOp::CreateCgroup { path, .. } => Some(path.clone()),
+        RuntimeOp::CreateCgroup { path, .. } | RuntimeOp::StartUnit { path, .. } => {
+            Some(path.clone())
+        }
         _ => None,
     });
     Ok(Decision {
@@ -106,8 +111,9 @@ fn cgroup_access(create: &CreateRequest, spec: &Spec, host: &Host) -> Result<Acc
     };
     match create.cgroup_driver {
         Driver::Disabled => Ok(Access::Unwanted),
-        Driver::Cgroupfs | Driver::Systemd if !ignores_denial => Ok(Access::Required),
-        Driver::Cgroupfs | Driver::Systemd => {
+        Driver::Systemd => Ok(Access::Required),
+        Driver::Cgroupfs if !ignores_denial => Ok(Access::Required),
+        Driver::Cgroupfs => {
             let linux = spec.linux.as_ref();
             let wanted = linux.and_then(|linux| linux.cgroups_path.as_deref());
             let own = host.cgroup.own.as_deref();
@@ -421,12 +427,7 @@ fn record(
         boot_id: identity::boot_id()?.to_owned(),
         pid: 0,
         start_time: 0,
-        cgroup: cgroup.map(|path| CgroupRecord {
-            path: PathBuf::from(path.to_string()),
-            id: None,
-            driver: CgroupDriver::Cgroupfs,
-            unit: None,
-        }),
+        cgroup: cgroup.map(|path| cgroup_record(plan, path)),
         pid_namespace: if has_pid {
             PidNamespace::Private
         } else {
@@ -442,6 +443,22 @@ fn record(
             .is_some_and(|process| process.no_new_privileges),
         annotations: spec.annotations.clone(),
     })
+}
+
+fn cgroup_record(plan: &Plan, path: &CgroupPath) -> CgroupRecord {
+    let unit = plan.runtime.iter().find_map(|step| match &step.op {
+        RuntimeOp::StartUnit { unit, .. } => Some(unit.name.clone()),
+        _ => None,
+    });
+    CgroupRecord {
+        path: PathBuf::from(path.to_string()),
+        id: None,
+        driver: match unit {
+            Some(_) => CgroupDriver::Systemd,
+            None => CgroupDriver::Cgroupfs,
+        },
+        unit,
+    }
 }
 
 /// The undo of ancestors of the container's cgroup that are not there yet. They outlive a container that was
@@ -496,6 +513,7 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         Op::KeepConfiguration | Op::Record(_) | Op::ListenForStart | Op::ListenForReadiness => None,
         // The cgroup has its own place in the record, and those above it come from `cgroups_above`.
         Op::CreateCgroup { .. }
+        | Op::StartUnit { .. }
         | Op::WriteCgroup(_)
         | Op::AttachDeviceProgram(_)
         | Op::DelegateCgroup { .. } => None,

@@ -1,10 +1,11 @@
 //! The clone: on one side the runtime goes on, on the other init begins.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use super::init::{self, Setting};
 use crate::plan::Plan;
-use crate::sys::process::{Clone3, Cloned, clone3};
+use crate::sys::poll::{self, Deadline};
+use crate::sys::process::{self, Clone3, Cloned, clone3};
 use crate::sys::{Result, descriptor, fs};
 
 /// A process that was cloned.
@@ -46,6 +47,48 @@ pub fn start(
             pidfd: descriptor::owned(pidfd),
         }),
     }
+}
+
+/// A child that does nothing, for systemd to begin a scope with. It ends when this is dropped, and with the
+/// runtime.
+#[derive(Debug)]
+pub struct Placeholder(Process);
+
+impl Placeholder {
+    /// Begins one.
+    pub fn start() -> Result<Self> {
+        let runtime = process::getpid();
+        // SAFETY: the child only makes system calls and never returns.
+        match unsafe { clone3(Clone3::default()) }? {
+            Cloned::Parent { pid, pidfd } => Ok(Self(Process {
+                pid,
+                pidfd: descriptor::owned(pidfd),
+            })),
+            Cloned::Child => wait_for_the_end(runtime),
+        }
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> i32 {
+        self.0.pid
+    }
+}
+
+impl Drop for Placeholder {
+    fn drop(&mut self) {
+        let pidfd = self.0.pidfd.as_raw_fd();
+        // It may have been killed by somebody else, and then it is what it should be.
+        process::pidfd_send_signal(pidfd, libc::SIGKILL).ok();
+        process::wait_pidfd(pidfd).ok();
+    }
+}
+
+fn wait_for_the_end(runtime: i32) -> ! {
+    let watched = process::set_parent_death_signal(libc::SIGKILL);
+    while watched.is_ok() && process::getppid() == runtime {
+        poll::wait(&mut [], Deadline::NEVER).ok();
+    }
+    process::exit_now(0)
 }
 
 /// Init: clones itself once more, as a child of the runtime. In the one that ends: the pidfd of the one

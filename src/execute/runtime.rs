@@ -11,11 +11,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::clone::{self, Control, Process};
+use super::clone::{self, Control, Placeholder, Process};
 use super::init::{self, EMPTY};
 use super::message;
 use super::report::Report;
 use crate::cgroups;
+use crate::cgroups::systemd::plan::{Kind as UnitKind, Unit};
+use crate::cgroups::{CgroupPath, systemd};
 use crate::cli::log::Log;
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::network::run::Interfaces;
@@ -78,6 +80,8 @@ pub struct Runtime<'a> {
     terminal: Option<OwnedFd>,
     notify: Option<Notify>,
     interfaces: Option<Interfaces>,
+    /// Keeps a scope of systemd's until init is in it.
+    placeholder: Option<Placeholder>,
     /// Where the number of init stands, once it does.
     pid_file: Option<&'a Path>,
     in_user_namespace: bool,
@@ -149,6 +153,7 @@ impl<'a> Runtime<'a> {
             terminal: None,
             notify: None,
             interfaces: None,
+            placeholder: None,
             pid_file: None,
             in_user_namespace: setting.in_user_namespace,
             log: setting.log,
@@ -267,6 +272,10 @@ impl<'a> Runtime<'a> {
                 }
                 self.fill(Slot::CGROUP, created.dir);
                 Ok(())
+            }
+            RuntimeOp::StartUnit { path, unit } => {
+                let started = self.start_unit(path, unit);
+                started.map_err(|failure| self.disown_cgroup(failure))
             }
             RuntimeOp::WriteCgroup(write) => cgroups::run::write(self.slot(Slot::CGROUP), write),
             RuntimeOp::AttachDeviceProgram(program) => {
@@ -450,6 +459,25 @@ impl<'a> Runtime<'a> {
     }
 
     /// What is at the cgroup's path now is not ours to remove: somebody's frozen cgroup, say.
+    /// The cgroup that systemd makes for a unit.
+    fn start_unit(&mut self, path: &CgroupPath, unit: &Unit) -> Result<()> {
+        if unit.kind == UnitKind::Scope {
+            let placeholder = Placeholder::start();
+            self.placeholder = Some(placeholder.act(|| "cannot start a process for the scope")?);
+        }
+        let member = self.placeholder.as_ref().map(Placeholder::pid);
+        systemd::run::start(unit, member)?;
+        let dir = cgroups::run::open(self.cgroup_mount.as_fd(), path)?.ok_or_else(|| {
+            let act = format!("cannot find the cgroup {} of {}", path.as_str(), unit.name);
+            Failure::new(Code::System, act).at(cgroups::plan::PATH_FIELD)
+        })?;
+        if let Some(cgroup) = &mut self.record.cgroup {
+            cgroup.id = Some(cgroups::run::id(dir.as_fd())?);
+        }
+        self.fill(Slot::CGROUP, dir);
+        Ok(())
+    }
+
     fn disown_cgroup(&mut self, failure: Failure) -> Failure {
         self.record.cgroup = None;
         let Some(container) = &mut self.container else {
@@ -514,6 +542,7 @@ impl<'a> Runtime<'a> {
             spare: if self.container.is_some() { spare() } else { 0 },
         };
         let started = clone::start(self.plan, &mut self.slots, control, setting, request);
+        self.placeholder = None;
         self.init = Some(started.act(act).map_err(|failure| {
             let into = cgroup.and_then(|_| why_not_into(failure.errno()));
             match into {

@@ -38,6 +38,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     let cgroup = cgroups::plan::plan(
         linux.cgroups_path.as_deref(),
         &request.id,
+        &spec.annotations,
         &linux.resources,
         &host.cgroup,
     )?;
@@ -69,13 +70,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         console(&mut planner, process, &request.console)?;
     }
     if let Some(cgroup) = &cgroup {
-        planner.prepare(
-            RuntimeOp::CreateCgroup {
-                path: cgroup.path.clone(),
-                enable: cgroup.enable.clone(),
-            },
-            Field::new("linux.cgroupsPath"),
-        );
+        planner.prepare(make_cgroup(cgroup), Field::new("linux.cgroupsPath"));
     }
     if let Some((groups, rdt)) = &groups {
         groups.make(&mut planner, rdt);
@@ -139,6 +134,20 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     }
     finish(&mut planner, spec, request, circumstances.as_ref(), filter)?;
     Ok(planner.finish())
+}
+
+fn make_cgroup(cgroup: &cgroups::CgroupPlan) -> RuntimeOp {
+    let path = cgroup.path.clone();
+    match &cgroup.unit {
+        Some(unit) => RuntimeOp::StartUnit {
+            path,
+            unit: Box::new(unit.clone()),
+        },
+        None => RuntimeOp::CreateCgroup {
+            path,
+            enable: cgroup.enable.clone(),
+        },
+    }
 }
 
 pub(super) fn filter(linux: &Linux) -> Result<Option<seccomp::Filter>> {

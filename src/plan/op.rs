@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::cgroups::knobs::Write;
 use crate::cgroups::plan::{CgroupPath, Enable};
+use crate::cgroups::systemd::plan::Unit;
 use crate::config::{DeviceType, NamespaceType};
 use crate::hooks::plan::{Kind, PreparedHook};
 use crate::seccomp::Listener;
@@ -564,6 +565,8 @@ pub enum RuntimeOp {
     /// A directory below the state directory or the overlay's: upper and work.
     CreateDirectory { path: CString },
     /// mkdir(2) below the cgroup mount, controllers enabled.
+    /// StartTransientUnit of systemd, which makes the cgroup.
+    StartUnit { path: CgroupPath, unit: Box<Unit> },
     CreateCgroup {
         path: CgroupPath,
         enable: Vec<Enable>,
@@ -1044,6 +1047,9 @@ impl fmt::Display for RuntimeOp {
             Self::PairConsole => f.write_str("make a socket pair for the terminal"),
             Self::CreateVolume { name } => write!(f, "make the volume {name} if there is none"),
             Self::CreateDirectory { path } => write!(f, "make the directory {}", text(path)),
+            Self::StartUnit { unit, .. } => {
+                write!(f, "have systemd start {} in {}", unit.name, unit.slice)
+            }
             Self::CreateCgroup { path, .. } => write!(f, "make the cgroup {}", path.as_str()),
             Self::WriteCgroup(write) => write!(f, "{write}"),
             Self::AttachDeviceProgram(program) => {

@@ -139,6 +139,9 @@ fn remove_cgroup(record: &CgroupRecord) -> Result<()> {
     {
         return Ok(());
     }
+    if let Some(unit) = &record.unit {
+        cgroups::systemd::run::stop(unit)?;
+    }
     cgroup.remove_within(DEATH_DEADLINE)
 }
 

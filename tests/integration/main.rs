@@ -25,6 +25,7 @@ mod readiness;
 mod resources;
 mod rootless;
 mod seccomp;
+mod systemd;
 
 fn main() -> std::process::ExitCode {
     harness::runner::main(
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
             resources::TESTS,
             rootless::TESTS,
             seccomp::TESTS,
+            systemd::TESTS,
         ],
     )
 }

@@ -1,0 +1,222 @@
+//! `--systemd-cgroup`: the container's cgroup is a unit of systemd's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::harness::call::Call;
+use crate::harness::{Bundle, Done, Lab, skip, tests};
+
+tests![
+    a_cgroups_path_that_is_no_unit_is_refused,
+    a_property_without_a_name_or_a_value_is_refused,
+    without_systemd_there_is_no_unit,
+    a_container_is_a_scope_with_its_limits,
+    other_limits_are_told_to_systemd,
+    annotations_are_properties_of_the_unit,
+    a_unit_that_is_there_is_not_taken,
+    a_unit_goes_with_its_container,
+];
+
+const PRIVATE: &str = "/run/systemd/private";
+
+fn need_systemd(lab: &Lab) {
+    lab.need_corten("runc would need a bus");
+    if !Path::new(PRIVATE).exists() {
+        skip("systemd does not run here");
+    }
+}
+
+/// The name of the scope of a container with this id, in a slice of the tests'.
+fn scope(id: &str) -> String {
+    format!("test-{id}.scope")
+}
+
+fn directory(id: &str) -> PathBuf {
+    Path::new("/sys/fs/cgroup/corten.slice/corten-tests.slice").join(scope(id))
+}
+
+fn bundle(lab: &Lab, id: &str) -> Bundle {
+    let mut bundle = lab.sleeper();
+    let path = format!("corten-tests.slice:test:{id}");
+    bundle.set("/linux/cgroupsPath", json!(path));
+    bundle
+}
+
+fn start(lab: &Lab, bundle: &Bundle, id: &str) -> Done {
+    let path = bundle.write();
+    lab.corten(&["--systemd-cgroup", "run", "--detach", "--bundle", &path, id])
+}
+
+/// A property as systemctl prints it.
+fn property(lab: &Lab, id: &str, name: &str) -> String {
+    let mut call = Call::new(lab, &lab.need_program("systemctl"));
+    for word in ["show", "--value", "--property", name, &scope(id)] {
+        call.arg(word);
+    }
+    call.done().ok().out.trim().to_owned()
+}
+
+fn end(lab: &Lab, id: &str) {
+    lab.corten(&["delete", "--force", id]).ok();
+    assert!(!directory(id).exists(), "the cgroup is left");
+}
+
+fn a_cgroups_path_that_is_no_unit_is_refused(lab: &Lab) {
+    lab.need_corten("runc connects first");
+    let mut bundle = lab.bundle();
+    for (path, words) in [
+        (
+            "/a/b",
+            "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got \"/a/b\" instead",
+        ),
+        ("a--b.slice:c:d", "\"a--b.slice\" is no name of a slice"),
+    ] {
+        bundle.set("/linux/cgroupsPath", json!(path));
+        start(lab, &bundle, &lab.id())
+            .fails(1, "linux.cgroupsPath")
+            .fails(1, words);
+    }
+}
+
+fn a_property_without_a_name_or_a_value_is_refused(lab: &Lab) {
+    lab.need_corten("runc connects first");
+    let id = lab.id();
+    for (key, value, words) in [
+        (
+            "org.systemd.property.a",
+            "true",
+            "\"a\" is no name of a property",
+        ),
+        (
+            "org.systemd.property.KillMode",
+            "mixed",
+            "\"mixed\" is no value",
+        ),
+    ] {
+        let mut bundle = bundle(lab, &id);
+        bundle.set("/annotations", json!({key: value}));
+        start(lab, &bundle, &id).fails(1, key).fails(1, words);
+    }
+}
+
+fn without_systemd_there_is_no_unit(lab: &Lab) {
+    lab.need_corten("the words are ours");
+    if Path::new(PRIVATE).exists() {
+        skip("systemd runs here");
+    }
+    let id = lab.id();
+    start(lab, &bundle(lab, &id), &id).fails(1, "linux.cgroupsPath: cannot connect to systemd: ");
+    lab.corten(&["state", &id])
+        .fails(1, "container does not exist");
+}
+
+fn a_container_is_a_scope_with_its_limits(lab: &Lab) {
+    need_systemd(lab);
+    let id = lab.id();
+    let mut bundle = bundle(lab, &id);
+    bundle.set(
+        "/linux/resources",
+        json!({
+            "memory": {"limit": 50_003_968},
+            "pids": {"limit": 20},
+            "cpu": {"quota": 5000, "period": 100_000, "shares": 100},
+        }),
+    );
+    start(lab, &bundle, &id).ok();
+    for (name, value) in [
+        ("Slice", "corten-tests.slice"),
+        ("Delegate", "yes"),
+        ("MemoryMax", "50003968"),
+        ("TasksMax", "20"),
+        ("CPUQuotaPerSecUSec", "50ms"),
+    ] {
+        assert_eq!(property(lab, &id, name), value, "{name}");
+    }
+    for (file, value) in [
+        ("memory.max", "50003968\n"),
+        ("pids.max", "20\n"),
+        ("cpu.max", "5000 100000\n"),
+    ] {
+        assert_eq!(
+            fs::read_to_string(directory(&id).join(file)).unwrap(),
+            value
+        );
+    }
+    // The placeholder is gone: the program is alone, and `exec` comes to it.
+    let members = || fs::read_to_string(directory(&id).join("cgroup.procs")).unwrap();
+    assert_eq!(members().lines().count(), 1);
+    lab.corten(&["exec", "--detach", &id, "sleep", "1000"]).ok();
+    assert_eq!(members().lines().count(), 2);
+    end(lab, &id);
+}
+
+fn other_limits_are_told_to_systemd(lab: &Lab) {
+    need_systemd(lab);
+    let id = lab.id();
+    start(lab, &bundle(lab, &id), &id).ok();
+    lab.corten(&["update", "--pids-limit", "30", "--cpu-quota", "5001", &id])
+        .ok();
+    assert_eq!(property(lab, &id, "TasksMax"), "30");
+    // systemd counts coarser, the file says what was asked for.
+    assert_eq!(property(lab, &id, "CPUQuotaPerSecUSec"), "60ms");
+    let max = fs::read_to_string(directory(&id).join("cpu.max")).unwrap();
+    assert_eq!(max, "5001 100000\n");
+    end(lab, &id);
+}
+
+fn annotations_are_properties_of_the_unit(lab: &Lab) {
+    need_systemd(lab);
+    let id = lab.id();
+    let mut bundle = bundle(lab, &id);
+    bundle.set(
+        "/annotations",
+        json!({
+            "org.systemd.property.TimeoutStopSec": "7",
+            "org.systemd.property.KillMode": "'mixed'",
+            "org.systemd.property.KillSignal": "10",
+        }),
+    );
+    start(lab, &bundle, &id).ok();
+    for (name, value) in [
+        ("TimeoutStopUSec", "7s"),
+        ("KillMode", "mixed"),
+        ("KillSignal", "10"),
+    ] {
+        assert_eq!(property(lab, &id, name), value, "{name}");
+    }
+    end(lab, &id);
+    bundle.set(
+        "/annotations",
+        json!({"org.systemd.property.Nonsense": "true"}),
+    );
+    start(lab, &bundle, &id).fails(1, "Nonsense");
+    lab.corten(&["state", &id])
+        .fails(1, "container does not exist");
+}
+
+fn a_unit_that_is_there_is_not_taken(lab: &Lab) {
+    need_systemd(lab);
+    let (id, other) = (lab.id(), lab.id());
+    let bundle = bundle(lab, &id);
+    start(lab, &bundle, &id).ok();
+    start(lab, &bundle, &other).fails(1, &format!("cannot start the unit {}", scope(&id)));
+    lab.corten(&["state", &other])
+        .fails(1, "container does not exist");
+    assert_eq!(property(lab, &id, "ActiveState"), "active");
+    assert_eq!(lab.corten(&["state", &id]).ok().json()["status"], "running");
+    end(lab, &id);
+}
+
+fn a_unit_goes_with_its_container(lab: &Lab) {
+    need_systemd(lab);
+    let id = lab.id();
+    let bundle = bundle(lab, &id);
+    for _ in 0..3 {
+        start(lab, &bundle, &id).ok();
+        assert_eq!(property(lab, &id, "ActiveState"), "active");
+        end(lab, &id);
+        assert_eq!(property(lab, &id, "ActiveState"), "inactive");
+    }
+}
