@@ -110,6 +110,28 @@ fn every_property_has_its_tests() {
     assert_eq!(names.len(), PROPERTIES, "a property stands twice");
 }
 
+/// Whether a test asks the real program: in real containers, in real cgroups, or what it says to a configuration.
+fn asks_the_program(test: &str) -> bool {
+    let module = test.split("::").next().unwrap_or_default();
+    let path = file(module).unwrap_or_default();
+    path.starts_with("tests/integration/")
+        || ["tests/cgroups.rs", "tests/bad_config.rs"].contains(&path.as_str())
+}
+
+#[test]
+fn what_is_not_seen_in_a_container_says_why() {
+    let own = ["features.md", "features-linux.md"];
+    let silent: Vec<&str> = properties()
+        .iter()
+        .filter(|row| !own.iter().any(|document| row.clause.starts_with(document)))
+        .filter(|row| {
+            row.deviation.is_none() && !row.tests.iter().any(|test| asks_the_program(test))
+        })
+        .map(|row| row.name)
+        .collect();
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
 #[test]
 fn the_document_is_that_of_the_list() {
     let mut text = HEAD.to_owned();

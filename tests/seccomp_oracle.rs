@@ -121,8 +121,11 @@ fn dockers_default_profile_decides_as_under_libseccomp() {
     for rule in &mut profile.syscalls {
         rule.names.retain(|name| library.knows(name));
     }
-    let findings = compare(&library, &profile, Arch::X86_64, &mut Dice::new(1));
-    assert_eq!((findings.wrong, findings.confused), (None, 0));
+    for native in [Arch::X86_64, Arch::Aarch64] {
+        let findings = compare(&library, &profile, native, &mut Dice::new(1));
+        assert_eq!((findings.wrong, findings.confused), (None, 0), "{native:?}");
+        assert!(findings.agreed > 1000, "{native:?}: {}", findings.agreed);
+    }
 }
 
 #[test]

@@ -4,11 +4,14 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::harness::{Bundle, Lab, tests};
 
 tests![
     hooks_come_in_order_in_their_namespaces_and_with_the_state,
     hooks_of_one_kind_come_in_the_order_of_the_list,
+    a_hook_has_its_own_arguments_and_environment,
     a_poststart_hook_finds_the_program_running,
     a_poststop_hook_finds_nothing_left,
     a_start_container_hook_sees_the_container,
@@ -85,6 +88,27 @@ fn hooks_come_in_order_in_their_namespaces_and_with_the_state(lab: &Lab) {
         assert!(line.trim_end() == expected, "{line} is not {expected}");
     }
     assert_eq!(text.lines().count(), expected.len(), "{text}");
+}
+
+fn a_hook_has_its_own_arguments_and_environment(lab: &Lab) {
+    lab.need_corten("runc gives startContainer hooks the environment of the program");
+    let (mut bundle, log) = logged(lab);
+    for kind in KINDS {
+        let text = "$0 $1 $(env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= | tr '\\n' ' ')";
+        let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script(kind, &log, text), kind, "second"],
+            "env": ["PATH=/usr/bin:/bin", "OF=hook"]});
+        bundle.set(&format!("/hooks/{kind}"), json!([hook]));
+    }
+    lab.start(&bundle).end();
+    let text = fs::read_to_string(&log).unwrap();
+    for (kind, line) in KINDS.iter().zip(text.lines()) {
+        let (start, env) = line.split_once(" second ").expect(line);
+        let mut env: Vec<&str> = env.split_whitespace().collect();
+        env.sort_unstable();
+        assert_eq!(start, *kind);
+        assert_eq!(env, ["OF=hook", "PATH=/usr/bin:/bin"], "{kind}");
+    }
+    assert_eq!(text.lines().count(), KINDS.len(), "{text}");
 }
 
 fn hooks_of_one_kind_come_in_the_order_of_the_list(lab: &Lab) {

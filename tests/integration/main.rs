@@ -13,6 +13,7 @@ mod attacks;
 mod bad_input;
 mod exec;
 mod hooks;
+mod idmap;
 mod isolation;
 mod leavings;
 mod lifecycle;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
             bad_input::TESTS,
             exec::TESTS,
             hooks::TESTS,
+            idmap::TESTS,
             isolation::TESTS,
             leavings::TESTS,
             lifecycle::TESTS,

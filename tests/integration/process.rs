@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::json;
 
+use crate::harness::call::Call;
 use crate::harness::{Lab, tests};
 
 tests![
@@ -28,6 +29,7 @@ tests![
     a_missing_interpreter_is_named,
     a_program_without_a_path_needs_an_absolute_name,
     a_scheduler_is_set,
+    a_deadline_and_the_flags_of_a_scheduler_are_set,
     an_io_priority_is_set,
     a_personality_is_set,
     the_program_leads_its_session,
@@ -351,6 +353,28 @@ fn a_scheduler_is_set(lab: &Lab) {
     assert_eq!(lab.run(&bundle).ok().out, "1 10 0\n");
     bundle.set("/process/scheduler", json!({"policy": "SCHED_NOTHING"}));
     assert!(lab.refuse(&bundle).err.contains("process.scheduler"));
+}
+
+fn a_deadline_and_the_flags_of_a_scheduler_are_set(lab: &Lab) {
+    lab.need_corten("runc 1.1 has no schedulers");
+    lab.need_program("chrt");
+    let seen = |scheduler: serde_json::Value| {
+        let mut bundle = lab.sleeper();
+        bundle.set("/process/scheduler", scheduler);
+        let container = lab.start(&bundle);
+        let told = Call::script(lab, &format!("chrt -p {}", container.pid()));
+        let told = told.done().ok().out;
+        container.end();
+        told
+    };
+    let deadline = json!({
+        "policy": "SCHED_DEADLINE", "runtime": 2_000_000, "deadline": 8_000_000, "period": 10_000_000,
+    });
+    let told = seen(deadline);
+    assert!(told.contains("SCHED_DEADLINE"), "{told}");
+    assert!(told.contains("2000000/8000000/10000000"), "{told}");
+    let told = seen(json!({"policy": "SCHED_BATCH", "flags": ["SCHED_FLAG_RESET_ON_FORK"]}));
+    assert!(told.contains("SCHED_BATCH|SCHED_RESET_ON_FORK"), "{told}");
 }
 
 fn an_io_priority_is_set(lab: &Lab) {

@@ -1,12 +1,19 @@
 //! linux.seccomp and the terminal: what the program meets, and what the one who listens gets.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use crate::harness::pty::ConsoleSocket;
-use crate::harness::{Lab, tests};
+use crate::harness::{Bundle, Lab, skip, tests};
 
 tests![
     a_filtered_call_fails_with_its_errno,
+    the_default_action_meets_every_other_call,
+    an_architecture_that_is_not_listed_is_killed,
+    a_call_newer_than_the_profile_does_not_exist,
+    every_flag_can_be_asked_for,
     conditions_on_arguments_are_seen_inside,
     a_killed_call_ends_the_program,
     unknown_calls_are_skipped_with_a_warning,
@@ -31,6 +38,121 @@ fn a_filtered_call_fails_with_its_errno(lab: &Lab) {
     let done = lab.run(&bundle);
     assert!(done.err.contains("File exists"), "{done:?}");
     assert_eq!(done.lines(), ["Seccomp:\t2"]);
+}
+
+/// Every system call by its name.
+const NAMES: &str = include_str!("../seccomp_oracle/names.txt");
+
+fn the_default_action_meets_every_other_call(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    let others = NAMES
+        .split_whitespace()
+        .filter(|name| !name.starts_with("mkdir"));
+    let rule = json!({"names": others.collect::<Vec<_>>(), "action": "SCMP_ACT_ALLOW"});
+    let mut profile = profile(json!([rule]));
+    profile["defaultAction"] = json!("SCMP_ACT_ERRNO");
+    bundle
+        .set("/linux/seccomp", profile)
+        .sh("mkdir /x; test -d /x || echo none");
+    let done = lab.run(&bundle).ok();
+    assert!(done.err.contains("not permitted"), "{done:?}");
+    bundle.set("/linux/seccomp/defaultErrnoRet", json!(17));
+    let done = lab.run(&bundle).ok();
+    assert!(
+        done.err.contains("File exists") && done.out == "none\n",
+        "{done:?}"
+    );
+}
+
+/// A program of x86-64: one segment with this code.
+fn program(code: &[u8]) -> Vec<u8> {
+    let (at, headers) = (0x40_0000_u64, 120_u64);
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(16, 0);
+    let words = |file: &mut Vec<u8>, words: &[u64]| {
+        words
+            .iter()
+            .for_each(|word| file.extend(word.to_le_bytes()));
+    };
+    file.extend([2, 0, 62, 0, 1, 0, 0, 0]); // executable, x86-64, version
+    words(&mut file, &[at + headers, 64, 0]); // entry, program headers, no sections
+    file.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    file.extend([1, 0, 0, 0, 5, 0, 0, 0]); // one to load, read and execute
+    let length = headers + code.len() as u64;
+    words(&mut file, &[0, at, at, length, length, 4096]);
+    file.extend(code);
+    file
+}
+
+/// A bundle whose program is of this code; skips the test where another processor is.
+fn bundle_of(lab: &Lab, code: &[u8]) -> Bundle {
+    if cfg!(not(target_arch = "x86_64")) {
+        skip("the program is one of x86-64");
+    }
+    let mut bundle = lab.bundle();
+    let path = bundle.rootfs().join("program");
+    fs::write(&path, program(code)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    bundle.args(&["/program"]);
+    bundle
+}
+
+/// Makes the call of a number, and ends with its errno.
+fn errno_of_call(number: u8, high: u8) -> [u8; 18] {
+    [
+        0xb8, number, high, 0, 0, 0x0f, 0x05, // mov eax, number; syscall
+        0xf7, 0xd8, 0x89, 0xc7, // neg eax; mov edi, eax
+        0xb8, 60, 0, 0, 0, 0x0f, 0x05, // mov eax, exit; syscall
+    ]
+}
+
+fn a_call_newer_than_the_profile_does_not_exist(lab: &Lab) {
+    let rule = json!({"names": ["execve", "exit", "mseal"], "action": "SCMP_ACT_ALLOW"});
+    let mut profile = profile(json!([rule]));
+    profile["defaultAction"] = json!("SCMP_ACT_ERRNO");
+    // getpid is as old as the profile, and gets EPERM; a call 1023 is newer, and gets ENOSYS.
+    for (code, errno) in [(errno_of_call(39, 0), 1), (errno_of_call(255, 3), 38)] {
+        let mut bundle = bundle_of(lab, &code);
+        bundle.set("/linux/seccomp", profile.clone());
+        assert_eq!(lab.run(&bundle).code, errno, "{code:x?}");
+    }
+}
+
+fn every_flag_can_be_asked_for(lab: &Lab) {
+    lab.need_corten("runc 1.1 knows fewer");
+    let mut bundle = lab.bundle();
+    bundle
+        .set("/linux/seccomp", profile(json!([])))
+        .sh("grep Seccomp: /proc/self/status");
+    for flag in ["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"] {
+        let flags = json!([format!("SECCOMP_FILTER_FLAG_{flag}")]);
+        bundle.set("/linux/seccomp/flags", flags);
+        let done = lab.run(&bundle).ok();
+        assert_eq!(done.lines(), ["Seccomp:\t2"], "{flag}");
+    }
+}
+
+fn an_architecture_that_is_not_listed_is_killed(lab: &Lab) {
+    // One call the way of i386, getpid, and the end with 7.
+    let mut bundle = bundle_of(
+        lab,
+        &[
+            0xb8, 20, 0, 0, 0, 0xcd, 0x80, // mov eax, getpid; int 0x80
+            0xbf, 7, 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f,
+            0x05, // mov edi, 7; mov eax, exit; syscall
+        ],
+    );
+    if lab.run(&bundle).code != 7 {
+        skip("this kernel makes no calls of i386");
+    }
+    let rule = json!({"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"});
+    bundle.set("/linux/seccomp", profile(json!([rule])));
+    assert_eq!(lab.run(&bundle).code, 128 + 31, "SIGSYS");
+    bundle.set(
+        "/linux/seccomp/architectures",
+        json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]),
+    );
+    assert_eq!(lab.run(&bundle).code, 7);
 }
 
 fn conditions_on_arguments_are_seen_inside(lab: &Lab) {
