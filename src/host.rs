@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use crate::cgroups::layout::{Access, CgroupHost, DeviceFilter};
-use crate::config::Spec;
+use crate::config::{Process, Rlimit, Spec, words};
 use crate::error::{Act, Code, Failure, Result};
 use crate::resctrl;
 use crate::sys::process;
@@ -40,22 +40,52 @@ pub struct Host {
     pub resctrl: Option<PathBuf>,
 }
 
+/// Who the runtime is.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Effective user id.
+    pub euid: u32,
+    /// Effective group id.
+    pub egid: u32,
+    /// Its capabilities.
+    pub capabilities: process::CapabilitySets,
+}
+
+impl Own {
+    /// geteuid(2), getegid(2), capget(2).
+    pub fn probe() -> Result<Self> {
+        let capabilities = process::capget().act(|| "cannot read the own capabilities")?;
+        Ok(Self {
+            euid: nix::unistd::geteuid().as_raw(),
+            egid: nix::unistd::getegid().as_raw(),
+            capabilities,
+        })
+    }
+
+    /// Whether a capability, by its number, is effective.
+    pub fn has(&self, capability: u32) -> bool {
+        self.capabilities.effective & 1 << capability != 0
+    }
+}
+
 /// Resource limits of the runtime, which the container's process is born with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnLimits {
     /// Soft limit of the stack: it also bounds the strings of execve(2).
     pub stack: u64,
     /// Hard limits by their number, where they cannot be raised: without CAP_SYS_RESOURCE.
+    /// Only those that the configuration asks for are looked at; the others are without a limit here.
     pub hard: Option<[u64; 16]>,
 }
 
 impl OwnLimits {
-    fn probe(may_raise: bool) -> Result<Self> {
+    fn probe(may_raise: bool, asked: &[Rlimit]) -> Result<Self> {
         let limit = |resource| process::limit(resource).act(|| "cannot read the own limits");
         let mut hard = [u64::MAX; 16];
-        if !may_raise {
-            for (resource, hard) in (0..).zip(&mut hard) {
-                *hard = limit(resource)?.hard;
+        let asked = asked.iter().filter(|_| !may_raise);
+        for number in asked.filter_map(|rlimit| words::number(&words::RLIMITS, &rlimit.kind)) {
+            if let Some(hard) = hard.get_mut(number as usize) {
+                *hard = limit(number)?.hard;
             }
         }
         Ok(Self {
@@ -72,11 +102,14 @@ pub const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_RESOURCE: u32 = 24;
 
 impl Host {
-    /// Asks the kernel what this configuration depends on.
-    pub fn probe(spec: &Spec) -> Result<Self> {
-        let ([_, euid, _], [_, egid, _]) = process::ids();
-        let sets = process::capget().act(|| "cannot read the own capabilities")?;
-        let has = |capability: u32| sets.effective & 1 << capability != 0;
+    /// Asks the kernel what this configuration depends on, with the process that is to run.
+    pub fn probe(spec: &Spec, process: Option<&Process>, own: &Own) -> Result<Self> {
+        let Own {
+            euid,
+            egid,
+            capabilities,
+        } = *own;
+        let has = |capability| own.has(capability);
         let in_user_namespace = crate::state::root::in_user_namespace();
         let privileged = has(CAP_SYS_ADMIN) && !in_user_namespace;
         let linux = spec.linux.as_ref();
@@ -86,7 +119,7 @@ impl Host {
             DeviceFilter::NotPermitted
         };
         let cgroups_path = linux.and_then(|linux| linux.cgroups_path.as_deref());
-        let process = spec.process.as_ref();
+        let rlimits = process.map_or(&[][..], |process| &process.rlimits);
         let asks = |label: Option<&String>| label.is_some_and(|label| !label.is_empty());
         let asks_apparmor = asks(process.and_then(|process| process.apparmor_profile.as_ref()));
         let asks_selinux = asks(process.and_then(|process| process.selinux_label.as_ref()))
@@ -97,10 +130,10 @@ impl Host {
             privileged,
             maps_ids: has(CAP_SETUID) && has(CAP_SETGID),
             sets_groups: !in_user_namespace || sets_groups(),
-            grantable: sets.permitted,
+            grantable: capabilities.permitted,
             apparmor: asks_apparmor && has_apparmor(),
             selinux: asks_selinux && has_selinux(),
-            limits: OwnLimits::probe(sets.effective & 1 << CAP_SYS_RESOURCE != 0)?,
+            limits: OwnLimits::probe(has(CAP_SYS_RESOURCE), rlimits)?,
             cgroup: CgroupHost::probe(cgroups_path, filter)?,
             resctrl: match linux.and_then(|linux| linux.intel_rdt.as_ref()) {
                 Some(_) => resctrl::run::mount()?,

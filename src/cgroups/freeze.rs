@@ -50,7 +50,7 @@ fn set(dir: BorrowedFd<'_>, value: &str, act: &'static str) -> Result<()> {
 
 /// Whether the cgroup is frozen, by itself or by an ancestor. A cgroup that is gone is not.
 pub fn frozen(dir: BorrowedFd<'_>) -> Result<bool> {
-    match cgroup::read_file(dir, c"cgroup.events") {
+    match cgroup::read_value(dir, c"cgroup.events") {
         Ok(events) => Ok(is_set(&events, "frozen")),
         Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(false),
         Err(errno) => Err(Failure::system("cannot read cgroup.events", errno)),

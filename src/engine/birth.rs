@@ -16,7 +16,7 @@ use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::clone::Process;
 use crate::execute::runtime::Setting;
 use crate::execute::{Created, Runtime};
-use crate::host::Host;
+use crate::host::{Host, Own};
 use crate::namespaces::plan::Namespaces;
 use crate::plan::compile;
 use crate::plan::op::RuntimeOp;
@@ -25,8 +25,8 @@ use crate::plan::{Plan, check};
 use crate::process::terminal::{self, Stay};
 use crate::process::{listen, notify};
 use crate::state::{
-    CgroupDriver, CgroupRecord, Container, Id, JoinedNamespace, PidNamespace, Record, Root, Stage,
-    Thoroughness, Undo, destroy, identity, time,
+    CgroupDriver, CgroupRecord, Container, JoinedNamespace, PidNamespace, Record, Stage, Undo,
+    destroy, identity, time,
 };
 use crate::supervise::{Signals, Supervised, supervise};
 use crate::sys::Errno;
@@ -49,8 +49,7 @@ pub struct Decision {
 pub struct Made {
     /// Its first process.
     pub created: Created,
-    root: Root,
-    id: Id,
+    container: Container,
     cgroup: Option<CgroupPath>,
     cgroup_mount: PathBuf,
 }
@@ -63,22 +62,24 @@ pub fn decide(create: &CreateRequest, start: Start, stay: Stay) -> Result<Decisi
     };
     add_volumes(&mut loaded.spec, &create.volumes)?;
     let mut loaded = checked(create, loaded)?;
-    if rootless::complete(&mut loaded.spec)? {
+    let own = Own::probe()?;
+    if rootless::complete(&mut loaded.spec, &own) {
         // What is kept must tell `exec` of the namespace.
         loaded.rewrite()?;
     }
-    decide_loaded(create, loaded, start, stay)
+    decide_loaded(create, loaded, &own, start, stay)
 }
 
 /// The same for a configuration that comes from somewhere else.
 pub fn decide_loaded(
     create: &CreateRequest,
     loaded: Loaded,
+    own: &Own,
     start: Start,
     stay: Stay,
 ) -> Result<Decision> {
     let spec = &loaded.spec;
-    let mut host = Host::probe(spec)?;
+    let mut host = Host::probe(spec, spec.process.as_ref(), own)?;
     host.cgroup.access = cgroup_access(create, spec, &host).map_err(|fault| loaded.place(fault))?;
     if create.cgroup_driver == Driver::Systemd {
         host.cgroup.service = Some(cgroups::systemd::run::service()?);
@@ -345,8 +346,9 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
     for warning in loaded.warnings.iter().chain(&plan.warnings) {
         create.log.warn(warning);
     }
-    let mut record = record(&plan, &loaded.spec, &request, cgroup.as_ref())?;
-    let made_above = cgroups_above(&plan, &host.cgroup.mount)?;
+    let mut record = record(&plan, &loaded.spec, &host, &request, cgroup.as_ref())?;
+    let cgroup_mount = cgroups::run::open_mount(&host.cgroup.mount)?;
+    let made_above = cgroups_above(&plan, cgroup_mount.as_fd())?;
     record.undo.extend(made_above.iter().cloned());
     let (mut container, lock) = Container::reserve(&create.root, &create.id)?;
     let in_user_namespace = loaded
@@ -360,7 +362,7 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
         // Without a place for volumes there is no volume in the plan.
         data: request.data.as_deref().unwrap_or(Path::new("/")),
         state_directory: &request.state,
-        cgroup_mount: &host.cgroup.mount,
+        cgroup_mount,
         signals,
         in_user_namespace,
         log: &create.log,
@@ -390,8 +392,7 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
     drop(lock);
     Ok(Made {
         created,
-        root: create.root.clone(),
-        id: create.id.clone(),
+        container,
         cgroup,
         cgroup_mount: host.cgroup.mount,
     })
@@ -400,6 +401,7 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
 fn record(
     plan: &Plan,
     spec: &Spec,
+    host: &Host,
     request: &Request,
     cgroup: Option<&CgroupPath>,
 ) -> Result<Record> {
@@ -422,7 +424,7 @@ fn record(
         bundle: request.bundle.clone(),
         rootfs: rootfs::plan::root_path(spec, &request.bundle),
         created: time::now(),
-        owner: crate::sys::process::ids().0[1],
+        owner: host.euid,
         stage: Stage::Creating,
         boot_id: identity::boot_id()?.to_owned(),
         pid: 0,
@@ -463,7 +465,7 @@ fn cgroup_record(plan: &Plan, path: &CgroupPath) -> CgroupRecord {
 
 /// The undo of ancestors of the container's cgroup that are not there yet. They outlive a container that was
 /// created, because siblings share them.
-fn cgroups_above(plan: &Plan, mount: &Path) -> Result<Vec<Undo>> {
+fn cgroups_above(plan: &Plan, mount: BorrowedFd<'_>) -> Result<Vec<Undo>> {
     let path = plan.runtime.iter().find_map(|step| match &step.op {
         RuntimeOp::CreateCgroup { path, .. } => Some(path),
         _ => None,
@@ -471,8 +473,7 @@ fn cgroups_above(plan: &Plan, mount: &Path) -> Result<Vec<Undo>> {
     let Some(path) = path else {
         return Ok(Vec::new());
     };
-    let mount = cgroups::run::open_mount(mount)?;
-    let missing = cgroups::run::missing_above(mount.as_fd(), path)?;
+    let missing = cgroups::run::missing_above(mount, path)?;
     let undo = missing.into_iter().map(|path| Undo::RemoveCgroup {
         path: PathBuf::from(format!("/{path}", path = path.as_str())),
     });
@@ -581,8 +582,7 @@ impl Made {
     pub fn attend(self, request: &RunRequest, signals: &Signals) -> Result<u8> {
         let Self {
             created,
-            root,
-            id,
+            container,
             cgroup,
             cgroup_mount,
         } = self;
@@ -610,7 +610,7 @@ impl Made {
             signals,
         );
         if request.at_end == AtEnd::Delete {
-            for warning in destroy(&root, &id, Thoroughness::Force)? {
+            for warning in destroy::destroy_held(container, &request.create.root)? {
                 request.create.log.warn(warning.to_string());
             }
         }

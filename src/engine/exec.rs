@@ -9,7 +9,7 @@ use crate::config::{self, Capabilities, Process, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::Runtime;
 use crate::execute::runtime::{Setting, Target};
-use crate::host::Host;
+use crate::host::{Host, Own};
 use crate::namespaces::plan::Namespaces;
 use crate::plan::check;
 use crate::plan::exec;
@@ -24,7 +24,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
     require_living(&container, request.when_paused)?;
     let spec = config::parse(&container.config()?)?;
     let process = process(request, &spec)?;
-    let host = Host::probe(&spec)?;
+    let host = Host::probe(&spec, Some(&process), &Own::probe()?)?;
     let stay = match request.attachment {
         Attachment::Foreground => Stay::Foreground,
         Attachment::Detached => Stay::Detach,
@@ -44,7 +44,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         config: &[],
         data: Path::new("/"),
         state_directory: Path::new("/"),
-        cgroup_mount: &host.cgroup.mount,
+        cgroup_mount: cgroups::run::open_mount(&host.cgroup.mount)?,
         signals,
         in_user_namespace: plan_request.namespaces & libc::CLONE_NEWUSER != 0,
         log: &request.log,

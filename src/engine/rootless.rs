@@ -8,9 +8,8 @@
 use std::path::Path;
 
 use crate::config::{IdMapping, Namespace, NamespaceType, Spec};
-use crate::error::{Act, Result};
+use crate::host::{CAP_SYS_ADMIN, Own};
 use crate::state::report::user_name;
-use crate::sys::process;
 
 /// The ids that a user may map.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,18 +22,17 @@ pub struct Grants {
 type Range = (u32, u32);
 
 /// Adds a user namespace where the caller can do nothing without. Whether it did.
-pub fn complete(spec: &mut Spec) -> Result<bool> {
-    let ([_, euid, _], [_, egid, _]) = process::ids();
+pub fn complete(spec: &mut Spec, own: &Own) -> bool {
+    let (euid, egid) = (own.euid, own.egid);
     let Some(linux) = &mut spec.linux else {
-        return Ok(false);
+        return false;
     };
     let has_one = linux
         .namespaces
         .iter()
         .any(|namespace| namespace.kind == NamespaceType::User);
-    let sets = process::capget().act(|| "cannot read the own capabilities")?;
-    if euid == 0 || has_one || sets.effective & 1 << crate::host::CAP_SYS_ADMIN != 0 {
-        return Ok(false);
+    if euid == 0 || has_one || own.has(CAP_SYS_ADMIN) {
+        return false;
     }
     let grants = Grants::of(euid);
     linux.namespaces.push(Namespace {
@@ -43,7 +41,7 @@ pub fn complete(spec: &mut Spec) -> Result<bool> {
     });
     linux.uid_mappings = beside_root(euid, &grants.users);
     linux.gid_mappings = beside_root(egid, &grants.groups);
-    Ok(true)
+    true
 }
 
 impl Grants {

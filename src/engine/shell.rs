@@ -12,6 +12,7 @@ use crate::config::{
     NamespaceType, Pids, Process, Resources, Root, Spec, User,
 };
 use crate::error::{Code, Failure, Field, Result};
+use crate::host::Own;
 use crate::plan::request::Start;
 use crate::process::terminal::Stay;
 use crate::state::Id;
@@ -120,9 +121,10 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
     let create = create_request(request)?;
     let mut spec = spec(request)?;
     birth::add_volumes(&mut spec, &request.volumes)?;
-    rootless::complete(&mut spec)?;
+    let own = Own::probe()?;
+    rootless::complete(&mut spec, &own);
     let loaded = birth::checked(&create, Loaded::from_spec(spec)?)?;
-    let decision = birth::decide_loaded(&create, loaded, Start::Now, stay)?;
+    let decision = birth::decide_loaded(&create, loaded, &own, Start::Now, stay)?;
     let made = birth::execute(&create, decision, &signals)?;
     let run = RunRequest {
         create,

@@ -8,7 +8,6 @@
 //! planner and lies in memory that the clone copied.
 
 use std::cell::Cell;
-use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 
 use super::report::Report;
@@ -316,10 +315,10 @@ impl Init<'_> {
                 process::setresuid(0)
             }
             InitOp::WriteTimeOffset { clock } => {
-                write_file(c"/proc/self/timens_offsets", clock.to_bytes())
+                fs::write_small(c"/proc/self/timens_offsets", clock.to_bytes())
             }
             InitOp::EnterTimeNamespace => namespaces::run::enter_time_namespace(),
-            InitOp::SetExecLabel { file, label } => write_file(file, label.to_bytes()),
+            InitOp::SetExecLabel { file, label } => fs::write_small(file, label.to_bytes()),
             InitOp::JoinSessionKeyring { name } => crate::process::run::join_session_keyring(name),
             InitOp::RaiseLoopback => crate::sys::network::raise_loopback(),
             InitOp::SetHostname(name) => namespace::sethostname(name),
@@ -492,11 +491,4 @@ impl Init<'_> {
         seccomp::load(instructions, flags)?;
         Ok(())
     }
-}
-
-fn write_file(path: &CStr, bytes: &[u8]) -> Result<()> {
-    let file = fs::openat(fs::AT_FDCWD, path, libc::O_WRONLY, 0)?;
-    let written = fs::write(file, bytes);
-    fs::close(file);
-    written
 }

@@ -4,7 +4,7 @@ mod outside;
 mod wait;
 
 use std::cell::Cell;
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fmt::Display;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -101,8 +101,8 @@ pub struct Setting<'a> {
     pub data: &'a Path,
     /// The container's state directory.
     pub state_directory: &'a Path,
-    /// Where cgroup v2 is mounted.
-    pub cgroup_mount: &'a Path,
+    /// Where cgroup v2 is mounted, opened.
+    pub cgroup_mount: OwnedFd,
     /// Signals of the runtime, blocked since before the clone.
     pub signals: &'a Signals,
     /// Whether init lives in another user namespace.
@@ -141,7 +141,7 @@ impl<'a> Runtime<'a> {
             config: setting.config,
             data: setting.data,
             state_directory: setting.state_directory,
-            cgroup_mount: cgroups::run::open_mount(setting.cgroup_mount)?,
+            cgroup_mount: setting.cgroup_mount,
             signals: setting.signals,
             slots: vec![EMPTY; plan.slots],
             report: Report::new().act(|| "cannot map the report page")?,
@@ -351,7 +351,8 @@ impl<'a> Runtime<'a> {
             RuntimeOp::WriteIdMaps { maps, writer } => namespaces::idmap::write(pid, maps, *writer),
             RuntimeOp::CompareIdMaps(maps) => namespaces::idmap::compare(pid, maps),
             RuntimeOp::SetOomScore(score) => {
-                std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()).act(act)
+                let path = CString::new(format!("/proc/{pid}/oom_score_adj")).unwrap_or_default();
+                fs::write_small(&path, score.to_string().as_bytes()).act(act)
             }
             RuntimeOp::SetLimit { limit, .. } => process::prlimit(pid, *limit).act(act),
             RuntimeOp::OpenNetwork { network } => {

@@ -64,7 +64,8 @@ pub fn explain(report: &Report, path: &CStr) {
 fn look<T>(path: &CStr, at: impl FnOnce(i32, &[u8]) -> T) -> Option<T> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = fs::openat(AT_FDCWD, path, flags, 0).ok()?; // the kernel will say why not
-    let mut head = [0u8; 256];
+    // Program headers stand at the beginning of all but strange binaries.
+    let mut head = [0u8; 1024];
     let looked = match fs::pread(file, &mut head, 0) {
         Ok(length) => Some(at(file, &head[..length])),
         Err(_) => None,
@@ -172,11 +173,8 @@ fn loader(file: i32, head: &[u8]) -> Option<([u8; 256], usize)> {
     let size = i64::from(u16::from_le_bytes([head[54], head[55]]));
     let count = i64::from(u16::from_le_bytes([head[56], head[57]]));
     for index in 0..count.min(64) {
-        let mut header = [0u8; 56];
         let at = offset.checked_add(index * size)?;
-        if fs::pread(file, &mut header, at).ok()? < header.len() {
-            return None;
-        }
+        let header = header_at(file, head, at)?;
         if header[..4] == 3u32.to_le_bytes() {
             let mut text = [0u8; 256];
             let length = usize::try_from(number(&header, 32)?).ok()?.min(255);
@@ -194,6 +192,15 @@ fn loader(file: i32, head: &[u8]) -> Option<([u8; 256], usize)> {
         }
     }
     None
+}
+
+fn header_at(file: i32, head: &[u8], at: i64) -> Option<[u8; 56]> {
+    let start = usize::try_from(at).ok()?;
+    if let Some(known) = head.get(start..start.checked_add(56)?) {
+        return known.try_into().ok();
+    }
+    let mut header = [0u8; 56];
+    (fs::pread(file, &mut header, at).ok()? == header.len()).then_some(header)
 }
 
 fn must_exist(report: &Report, what: &[u8], path: &[u8]) -> Result<()> {

@@ -9,6 +9,7 @@
 //! [`notify`] how it says that it is ready, [`home`] where it is at home, and [`elf`] why it cannot
 //! be executed.
 
+pub mod attest;
 pub mod elf;
 pub mod home;
 pub mod limits;

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use super::terminal;
 use crate::execute::init::Init;
 use crate::plan::Plan;
-use crate::plan::op::{Attestation, InitOp, MountPoint, Slot};
+use crate::plan::op::{InitOp, MountPoint, Slot};
 use crate::rootfs;
 use crate::rootfs::resolve;
 use crate::sys::fs::{self, AT_FDCWD};
@@ -44,7 +44,7 @@ pub fn step(init: &mut Init<'_>, op: &InitOp) -> Result<()> {
             Ok(())
         }
         InitOp::FindProgram { name, candidates } => find_program(init, name, candidates),
-        InitOp::Attest(attestation) => attest(init, attestation),
+        InitOp::Attest(attestation) => super::attest::attest(init, attestation),
         InitOp::KeepDescriptors(count) => {
             init.close_all_but(3 + count)?;
             super::listen::keep(*count)
@@ -117,6 +117,9 @@ fn attach_console(init: &mut Init<'_>) -> Result<()> {
 /// descriptor that the caller leaked leads out (CVE-2024-21626).
 fn change_directory(init: &Init<'_>, path: &CStr) -> Result<()> {
     let how = fs::resolve::IN_ROOT | fs::resolve::NO_MAGICLINKS;
+    if path == c"/" {
+        return fs::chdir(path);
+    }
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     let directory = resolve::open_how(init.slot(Slot::ROOT), path, flags, how)?;
     let changed = fs::fchdir(directory);
@@ -180,41 +183,10 @@ fn is_on_noexec(path: &CStr) -> bool {
 }
 
 fn executable(path: &CStr) -> Result<()> {
-    let file = fs::openat(AT_FDCWD, path, libc::O_PATH, 0)?;
-    let stat = fs::fstat(file);
-    fs::close(file);
-    if stat?.st_mode & libc::S_IFMT == libc::S_IFDIR {
+    if fs::statat(AT_FDCWD, path)?.st_mode & libc::S_IFMT == libc::S_IFDIR {
         return Err(Errno(libc::EISDIR));
     }
     fs::may_execute(AT_FDCWD, path)
-}
-
-/// What init became is what was planned: a call that was let fail would have been an escape.
-fn attest(init: &Init<'_>, planned: &Attestation) -> Result<()> {
-    let (uids, gids) = process::ids();
-    let refuse = |words: &[u8]| {
-        init.report.explain(words);
-        Err(Errno(libc::EPERM))
-    };
-    if uids != [planned.uid; 3] || gids != [planned.gid; 3] {
-        return refuse(b"the ids are not the ones planned");
-    }
-    if process::capget()? != planned.capabilities {
-        return refuse(b"the capabilities are not the ones planned");
-    }
-    for capability in 0..u64::BITS {
-        match process::has_bounding(capability) {
-            Ok(held) if held != (planned.bounding & 1 << capability != 0) => {
-                return refuse(b"the bounding set is not the one planned");
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    if process::no_new_privileges()? != planned.no_new_privileges {
-        return refuse(b"no_new_privs is not what was planned");
-    }
-    Ok(())
 }
 
 /// Becomes the program; returns only to say why not.

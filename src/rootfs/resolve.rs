@@ -61,6 +61,23 @@ pub enum Make {
     Directory,
     /// An empty file, mode 0755 as runc makes it.
     File,
+    /// What this descriptor is, looked at only where something is missing.
+    Like(RawFd),
+}
+
+impl Make {
+    fn decided(self) -> Result<Self> {
+        match self {
+            Self::Like(model) if is_directory(model)? => Ok(Self::Directory),
+            Self::Like(_) => Ok(Self::File),
+            decided => Ok(decided),
+        }
+    }
+}
+
+/// Whether a descriptor is a directory's.
+pub fn is_directory(fd: RawFd) -> Result<bool> {
+    Ok(fs::fstat(fd)?.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }
 
 /// Opens what is there, or makes it together with its missing parents.
@@ -69,6 +86,7 @@ pub fn open_or_make(root: RawFd, path: &CStr, walk: Walk, make: Make) -> Result<
         Err(Errno(libc::ENOENT)) => {}
         result => return result,
     }
+    let make = make.decided()?;
     if make == Make::Directory
         && let Some(made) = make_last(root, path, walk)
     {
@@ -271,7 +289,7 @@ impl Walker {
         let exclusively = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_WRONLY;
         let made = match make {
             Make::Directory => fs::mkdirat(self.here, name, 0o755),
-            Make::File => fs::openat(self.here, name, exclusively, 0o755).map(fs::close),
+            _ => fs::openat(self.here, name, exclusively, 0o755).map(fs::close),
         };
         match made {
             // Somebody else made it in between: it is opened without following links all the same.

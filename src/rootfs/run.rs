@@ -73,19 +73,11 @@ pub(super) fn explain(init: &Init<'_>, context: RawFd) {
 /// Attaches a detached mount inside the root.
 pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoint) -> Result<()> {
     let root = init.slot(Slot::ROOT);
-    let like_source = || -> Result<Make> {
-        let is_directory = fs::fstat(mount)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        Ok(if is_directory {
-            Make::Directory
-        } else {
-            Make::File
-        })
-    };
     let (walk, make) = match point {
         MountPoint::Directory => (Walk::Links, Make::Directory),
         MountPoint::OrdinaryDirectory => (Walk::NoLinks, Make::Directory),
-        MountPoint::LikeSource => (Walk::Links, like_source()?),
-        MountPoint::LikeSourceNoFollow => (Walk::LastLinkItself, like_source()?),
+        MountPoint::LikeSource => (Walk::Links, Make::Like(mount)),
+        MountPoint::LikeSourceNoFollow => (Walk::LastLinkItself, Make::Like(mount)),
     };
     let target = match resolve::open_or_make(root, destination, walk, make) {
         Err(Errno(libc::ELOOP | libc::ENOTDIR)) if point == MountPoint::OrdinaryDirectory => {
@@ -106,8 +98,8 @@ pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoi
 
 /// The kernel says EINVAL or ENOTDIR of a directory on a file.
 fn is_other_kind(mount: RawFd, target: RawFd) -> bool {
-    let is_directory = |fd| fs::fstat(fd).map(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR);
-    matches!((is_directory(mount), is_directory(target)), (Ok(one), Ok(other)) if one != other)
+    let kinds = (resolve::is_directory(mount), resolve::is_directory(target));
+    matches!(kinds, (Ok(one), Ok(other)) if one != other)
 }
 
 /// The same for a mount in a slot, which becomes free.

@@ -8,7 +8,7 @@ use super::record::CgroupRecord;
 use crate::cgroups::{CgroupPath, layout, remove, run};
 use crate::error::{Act, Code, Failure, Result};
 use crate::sys::Errno;
-use crate::sys::cgroup::read_file;
+use crate::sys::cgroup::read_value;
 
 /// A cgroup that was found, held open.
 #[derive(Debug)]
@@ -69,20 +69,16 @@ impl Cgroup {
 
     /// Whether no process is in it and below it. One that is gone is empty.
     pub fn is_empty(&self) -> Result<bool> {
-        match read_file(self.directory(), c"cgroup.events") {
+        match read_value(self.directory(), c"cgroup.events") {
             Ok(events) => Ok(events.lines().any(|line| line == "populated 0")),
             Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(true),
             Err(errno) => Err(errno).act(|| "cannot read cgroup.events"),
         }
     }
 
-    /// Kills every process in it and below it; none to kill is none to wait for.
+    /// Kills every process in it and below it.
     pub fn kill(&self) -> Result<()> {
-        if self.is_empty()? {
-            Ok(())
-        } else {
-            remove::kill(self.directory())
-        }
+        remove::kill(self.directory())
     }
 
     /// Waits until it is empty: true; or until the time is over: false.

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno as NixErrno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::Serialize;
@@ -108,25 +108,41 @@ impl Container {
         ))
     }
 
+    /// Locks it again, after the lock was given back: others may have changed its record or deleted it.
+    pub fn lock_again(self) -> Result<(Self, Lock)> {
+        let lock = lock(&self.root, &self.directory, &self.id)?;
+        let text = read_file(self.directory.as_fd(), RECORD)?.ok_or_else(|| {
+            Failure::new(Code::State, format!("cannot read {RECORD}")).because("it is gone")
+        })?;
+        let record = Record::parse(&text)?;
+        Ok((Self { record, ..self }, lock))
+    }
+
     /// Takes the id, for `create`: makes the directory and locks it. The record, at
     /// [`Stage::Creating`], must be the next thing to be written; until then, nothing else may
     /// happen, and a directory without a record blocks nobody.
     pub fn reserve(root: &Root, id: &Id) -> Result<(Self, Lock)> {
-        root.make()?;
-        let parent = open_directory(root)?;
+        let parent = match open_directory(root) {
+            Err(failure) if failure.errno() == Some(Errno(libc::ENOENT)) => {
+                root.make()?;
+                open_directory(root)?
+            }
+            parent => parent?,
+        };
         let taken = || {
             Failure::new(Code::Exists, "container with given ID already exists")
                 .because(id.as_str())
         };
-        match mkdirat(&parent, id.as_str(), Mode::from_bits_truncate(0o711)) {
-            Ok(()) | Err(NixErrno::EEXIST) => {}
+        let is_new = match mkdirat(&parent, id.as_str(), Mode::from_bits_truncate(0o711)) {
+            Ok(()) => true,
+            Err(NixErrno::EEXIST) => false,
             Err(errno) => {
                 return Err(Failure::system(
                     format!("cannot make the directory of {id}"),
                     errno.into(),
                 ));
             }
-        }
+        };
         let locked = open_at(parent.as_fd(), id.as_str(), OFlag::O_DIRECTORY)
             .act(|| format!("cannot open the directory of {id}"))
             .and_then(|directory| {
@@ -145,7 +161,8 @@ impl Container {
         // One that is locked belongs to a `create` that is at work; one that holds a configuration
         // has lost its record, and perhaps not its processes.
         let lock = lock.ok_or_else(taken)?;
-        let used = exists(directory.as_fd(), RECORD)? || exists(directory.as_fd(), CONFIG)?;
+        let used =
+            !is_new && (exists(directory.as_fd(), RECORD)? || exists(directory.as_fd(), CONFIG)?);
         if used || !is_linked(&parent, &directory, id)? {
             return Err(taken());
         }
@@ -163,7 +180,8 @@ impl Container {
     /// Keeps the configuration as it was read. After the first [`Self::write`]: a configuration
     /// without a record is one whose record was lost, and `delete --force` ends what it describes.
     pub fn freeze(&self, config: &[u8]) -> Result<()> {
-        self.write_file(CONFIG, config)
+        let mut file = self.new_file(CONFIG)?;
+        file.write_all(config).act(|| self.cannot_write(CONFIG))
     }
 
     /// Gives the id back: the directory goes, nothing else is undone.
@@ -202,7 +220,8 @@ impl Container {
         self.directory.as_fd()
     }
 
-    /// Replaces the record: the old one stands until the new one is on the disk.
+    /// Replaces the record: the old one stands until the new one is whole. Neither waits for the disk: after
+    /// a crash of the machine nothing is left that a record could name (its boot id tells).
     pub fn write(&mut self, record: Record) -> Result<()> {
         self.write_file(RECORD, &record.to_text()?)?;
         self.record = record;
@@ -291,27 +310,28 @@ impl Container {
     }
 
     fn write_file(&self, name: &str, content: &[u8]) -> Result<()> {
-        let act = || format!("cannot write {name} of container {}", self.id);
+        let mut file = self.new_file(UNFINISHED)?;
+        file.write_all(content).act(|| self.cannot_write(name))?;
+        renameat(&self.directory, UNFINISHED, &self.directory, name)
+            .map_err(Errno::from)
+            .act(|| self.cannot_write(name))
+    }
+
+    fn new_file(&self, name: &str) -> Result<File> {
         let flags = OFlag::O_WRONLY
             | OFlag::O_CREAT
             | OFlag::O_TRUNC
             | OFlag::O_NOFOLLOW
             | OFlag::O_CLOEXEC;
-        let fd = openat(
-            &self.directory,
-            UNFINISHED,
-            flags,
-            Mode::S_IRUSR | Mode::S_IWUSR,
-        );
-        let mut file = File::from(fd.map_err(Errno::from).act(act)?);
-        file.write_all(content).act(act)?;
-        file.sync_all().act(act)?;
-        renameat(&self.directory, UNFINISHED, &self.directory, name)
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        openat(&self.directory, name, flags, mode)
+            .map(File::from)
             .map_err(Errno::from)
-            .act(act)?;
-        nix::unistd::fsync(&self.directory)
-            .map_err(Errno::from)
-            .act(act)
+            .act(|| self.cannot_write(name))
+    }
+
+    fn cannot_write(&self, name: &str) -> String {
+        format!("cannot write {name} of container {}", self.id)
     }
 }
 
@@ -322,7 +342,7 @@ pub fn does_not_exist() -> Failure {
 
 fn open_directory(root: &Root) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    open(root.path(), flags, Mode::empty())
+    openat(AT_FDCWD, root.path(), flags, Mode::empty())
         .map_err(Errno::from)
         .act(|| format!("cannot open the root directory {}", root.path().display()))
 }

@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::cgroup::Cgroup;
-use super::container::{CONFIG, Container, RECORD, Status, UNFINISHED, lock, read_file, unlink};
+use super::container::{CONFIG, Container, RECORD, Status, lock, read_file, unlink};
 use super::record::{CgroupRecord, Remains, Undo};
 use super::root::{Id, Root};
 use super::{gate, hooks};
@@ -57,6 +57,21 @@ pub fn destroy(root: &Root, id: &Id, thoroughness: Thoroughness) -> Result<Vec<F
     }
 }
 
+/// The same with force, by who made the container and has held its directory since. A container that another
+/// command has deleted meanwhile is gone, whatever has its id now.
+pub fn destroy_held(container: Container, root: &Root) -> Result<Vec<Failure>> {
+    let id = container.id().clone();
+    match container.lock_again() {
+        Ok((container, _lock)) => remove(&container),
+        Err(failure) if failure.code == Code::NotFound => Ok(Vec::new()),
+        Err(failure) if failure.code == Code::State => {
+            remove_remains(root, &id)?;
+            Ok(Vec::new())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 fn refuse_living(id: &Id, status: Status) -> Result<()> {
     match status {
         Status::Stopped | Status::Created => Ok(()),
@@ -74,9 +89,10 @@ fn refuse_living(id: &Id, status: Status) -> Result<()> {
 /// the failures of poststop hooks, which keep nothing from going on (config.md, Poststop).
 pub fn remove(container: &Container) -> Result<Vec<Failure>> {
     let record = container.record();
-    kill(container)?;
-    if let Some(cgroup) = &record.cgroup {
-        remove_cgroup(cgroup)?;
+    let cgroup = container.cgroup()?;
+    kill_all(container, cgroup.as_ref())?;
+    if let (Some(cgroup), Some(record)) = (&cgroup, &record.cgroup) {
+        remove_cgroup(cgroup, record)?;
     }
     undo(&record.undo)?;
     let warnings = run_poststop_hooks(container);
@@ -86,17 +102,20 @@ pub fn remove(container: &Container) -> Result<Vec<Failure>> {
 
 /// Kills every process of the container and waits until all have ended.
 pub fn kill(container: &Container) -> Result<()> {
-    // Without a number, `create` did not come to know whether the cgroup is its own: another
-    // container's, which made it fail, has the same path, and its processes are none of ours. Of ours
-    // there can only be Init, which dies with `create`.
-    if container
-        .record()
-        .cgroup
-        .as_ref()
-        .is_some_and(|cgroup| cgroup.id.is_some())
-        && let Some(cgroup) = container.cgroup()?
-    {
-        kill_cgroup(&cgroup)?;
+    kill_all(container, container.cgroup()?.as_ref())
+}
+
+/// Without a number, `create` did not come to know whether the cgroup is its own: another container's,
+/// which made it fail, has the same path, and its processes are none of ours. Of ours there can only be
+/// Init, which dies with `create`.
+fn is_ours(container: &Container) -> bool {
+    let cgroup = container.record().cgroup.as_ref();
+    cgroup.is_some_and(|cgroup| cgroup.id.is_some())
+}
+
+fn kill_all(container: &Container, cgroup: Option<&Cgroup>) -> Result<()> {
+    if let Some(cgroup) = cgroup.filter(|_| is_ours(container)) {
+        kill_cgroup(cgroup)?;
     }
     // Without a cgroup, or moved out of it, Init is still known by its number and start time.
     let Some(process) = container.process()? else {
@@ -115,6 +134,9 @@ pub fn kill(container: &Container) -> Result<()> {
 
 /// Kills what is in a cgroup, and waits until it is empty.
 fn kill_cgroup(cgroup: &Cgroup) -> Result<()> {
+    if cgroup.is_empty()? {
+        return Ok(());
+    }
     cgroup.kill()?;
     if cgroup.empty_within(DEATH_DEADLINE)? {
         Ok(())
@@ -127,12 +149,9 @@ fn still_running() -> Failure {
     Failure::new(Code::Timeout, "container init still running")
 }
 
-fn remove_cgroup(record: &CgroupRecord) -> Result<()> {
-    let Some(cgroup) = Cgroup::find(record)? else {
-        return Ok(());
-    };
-    // See `kill`: where others live, it is not ours to remove. Nor is one that is frozen, for which `create`
-    // failed: whoever froze it has plans with it.
+/// See [`is_ours`]: where others live, it is not ours to remove. Nor is one that is frozen, for which `create`
+/// failed: whoever froze it has plans with it.
+fn remove_cgroup(cgroup: &Cgroup, record: &CgroupRecord) -> Result<()> {
     if record.id.is_none()
         && (cgroups::freeze::frozen(cgroup.directory())?
             || !cgroup.empty_within(Duration::from_secs(1))?)
@@ -260,12 +279,13 @@ fn end_cgroup_of(remains: &Remains, config: &[u8], id: &Id) -> Result<()> {
 
 /// Removes the container's directory, the record last.
 pub(super) fn forget(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<()> {
-    for name in [gate::SOCKET, CONFIG, UNFINISHED, RECORD] {
+    // A record that was never finished goes with the directory.
+    for name in [gate::SOCKET, CONFIG, RECORD] {
         unlink(directory, name)?;
     }
     match unlinkat(root, id.as_str(), UnlinkatFlags::RemoveDir) {
         Ok(()) | Err(NixErrno::ENOENT) => Ok(()),
-        // What a lost record would have named: an overlay's directories, the notify socket.
+        // That, and what a lost record would have named: an overlay's directories, the notify socket.
         Err(NixErrno::ENOTEMPTY | NixErrno::EEXIST) => remove_tree(Path::new(&format!(
             "/proc/self/fd/{}/{id}",
             root.as_raw_fd()

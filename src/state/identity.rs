@@ -1,6 +1,6 @@
 //! Which process is ours: a number alone is not an identity, because the kernel gives it out again.
 
-use std::io::{self, Read};
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Act, Code, Failure, Result};
-use crate::sys::{self, Errno, Pidfd};
+use crate::sys::{self, Errno, Pidfd, fs};
 
 /// A process that was found alive, held so that signals reach it and no other.
 #[derive(Debug)]
@@ -107,21 +107,17 @@ struct Stat {
 }
 
 fn stat(pid: libc::pid_t) -> Result<Option<Stat>> {
-    let path = format!("/proc/{pid}/stat");
+    let act = || format!("cannot read /proc/{pid}/stat");
+    let path = CString::new(format!("/proc/{pid}/stat")).unwrap_or_default();
     let mut text = [0; 1024];
-    let length = match std::fs::File::open(&path).and_then(|mut file| file.read(&mut text)) {
-        Ok(length) => length,
-        Err(error) if is_gone(&error) => return Ok(None),
-        error => error.act(|| format!("cannot read {path}"))?,
+    let length = match fs::read_small(fs::AT_FDCWD, &path, &mut text) {
+        // The process ended between two calls, or before the first.
+        Err(Errno(libc::ENOENT | libc::ESRCH)) => return Ok(None),
+        length => length.act(act)?,
     };
-    parse_stat(&text[..length]).map(Some).ok_or_else(|| {
-        Failure::new(Code::System, format!("cannot read {path}")).because("unknown format")
-    })
-}
-
-/// The process ended between two calls, or before the first.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
+    parse_stat(&text[..length])
+        .map(Some)
+        .ok_or_else(|| Failure::new(Code::System, act()).because("unknown format"))
 }
 
 /// proc_pid_stat(5). The name, field 2, may hold anything, so fields are counted from its last `)`.
@@ -144,9 +140,11 @@ pub fn boot_id() -> Result<&'static str> {
     if let Some(id) = BOOT_ID.get() {
         return Ok(id);
     }
-    let path = "/proc/sys/kernel/random/boot_id";
-    let text = std::fs::read_to_string(path).act(|| format!("cannot read {path}"))?;
-    Ok(BOOT_ID.get_or_init(|| text.trim_end().to_owned()))
+    let mut text = [0; 64];
+    let length = fs::read_small(fs::AT_FDCWD, c"/proc/sys/kernel/random/boot_id", &mut text);
+    let length = length.act(|| "cannot read /proc/sys/kernel/random/boot_id")?;
+    let id = String::from_utf8_lossy(text[..length].trim_ascii_end());
+    Ok(BOOT_ID.get_or_init(|| id.into_owned()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::config;
 use crate::error::{Act, Code, Failure, Result};
+use crate::sys::fs;
 
 /// Under which name Corten was called: installed in place of runc it behaves, and is named, as runc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,8 +154,17 @@ fn belongs_to_a_user() -> bool {
     in_user_namespace() && std::env::var_os("USER").is_none_or(|user| user != "root")
 }
 
+/// The link of the first user namespace: its inode is a constant of the kernel (PROC_USER_INIT_INO).
+const FIRST_USER_NAMESPACE: &[u8] = b"user:[4026531837]";
+
 /// Whether we are in another user namespace than the first: that one maps all ids to themselves.
 pub fn in_user_namespace() -> bool {
+    let mut link = [0; 64];
+    if let Ok(length) = fs::readlinkat(fs::AT_FDCWD, c"/proc/self/ns/user", &mut link)
+        && link[..length] == *FIRST_USER_NAMESPACE
+    {
+        return false;
+    }
     let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else {
         return false;
     };

@@ -12,6 +12,8 @@ pub struct Signals {
     fd: OwnedFd,
     old: SignalSet,
     ignored: SignalSet,
+    /// Our own pid: what we send ourselves is no request of anybody.
+    me: u32,
 }
 
 impl Signals {
@@ -25,7 +27,12 @@ impl Signals {
         let fd = signal::signalfd(SignalSet::ALL).act(act)?;
         let old = signal::set_mask(SignalSet::ALL).act(act)?;
         let ignored = signal::ignored();
-        Ok(Self { fd, old, ignored })
+        Ok(Self {
+            fd,
+            old,
+            ignored,
+            me: std::process::id(),
+        })
     }
 
     /// The signals that children inherit as ignored, and have to reset.
@@ -35,11 +42,10 @@ impl Signals {
 
     /// The next signal that somebody else sent, or none.
     pub fn next(&self) -> sys::Result<Option<i32>> {
-        let me = std::process::id();
         loop {
             let received = signal::next(self.fd.as_raw_fd())?;
             match received {
-                Some(received) if received.sender == me => {}
+                Some(received) if received.sender == self.me => {}
                 received => return Ok(received.map(|received| received.signal)),
             }
         }

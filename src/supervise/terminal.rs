@@ -17,7 +17,8 @@ const STDOUT: RawFd = libc::STDOUT_FILENO;
 /// less and block until its reader goes on; the runtime then hears of signals late, not never.
 const CHUNK: usize = 4096;
 
-/// Copies both ways: standard input to the master, the master to standard output.
+/// Copies both ways: standard input to the master, which sends plain newlines
+/// ([`crate::process::terminal::send_plain_newlines`]), and the master to standard output.
 pub(super) struct Proxy {
     master: OwnedFd,
     input: Pipe,

@@ -17,7 +17,7 @@ use crate::sys::pty::{self, WindowSize};
 use crate::sys::signal::{LAST, reset};
 use crate::sys::spawn::{Child, fork_for_test};
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 
 fn shell(script: &str) -> i32 {
     let strings = |strings: &[&str]| {

@@ -45,7 +45,16 @@ pub fn read_file(dir: BorrowedFd<'_>, name: &CStr) -> Result<String> {
     read_all(&open_file(dir, name, libc::O_RDONLY)?)
 }
 
-/// The whole text of a small file of /proc or /sys.
+/// A value of one line or a few, such as cgroup.events, in one read(2) (see [`fs::read_small`]); lists of
+/// processes are for [`read_file`].
+pub fn read_value(dir: BorrowedFd<'_>, name: &CStr) -> Result<String> {
+    let file = open_file(dir, name, libc::O_RDONLY)?;
+    let mut text = [0; 4096];
+    let length = fs::read(file.as_raw_fd(), &mut text)?;
+    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+}
+
+/// The whole text of a file of /proc or /sys.
 pub fn read_path(path: &CStr) -> Result<String> {
     read_all(&owned(fs::openat(fs::AT_FDCWD, path, libc::O_RDONLY, 0)?))
 }

@@ -98,16 +98,18 @@ pub fn fstat(fd: RawFd) -> Result<libc::stat> {
 
 /// fstatat(2) with AT_SYMLINK_NOFOLLOW.
 pub fn lstatat(dir: RawFd, path: &CStr) -> Result<libc::stat> {
+    fstatat(dir, path, libc::AT_SYMLINK_NOFOLLOW)
+}
+
+/// fstatat(2), through links.
+pub fn statat(dir: RawFd, path: &CStr) -> Result<libc::stat> {
+    fstatat(dir, path, 0)
+}
+
+fn fstatat(dir: RawFd, path: &CStr, flags: i32) -> Result<libc::stat> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: one C string in, one stat out, filled when the call returns 0.
-    check(unsafe {
-        libc::fstatat(
-            dir,
-            path.as_ptr(),
-            stat.as_mut_ptr(),
-            libc::AT_SYMLINK_NOFOLLOW,
-        )
-    })?;
+    check(unsafe { libc::fstatat(dir, path.as_ptr(), stat.as_mut_ptr(), flags) })?;
     // SAFETY: filled by the call above, which succeeded.
     Ok(unsafe { stat.assume_init() })
 }
@@ -255,6 +257,23 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
             Ok(length) => return Ok(length.cast_unsigned()),
         }
     }
+}
+
+/// A small file of /proc or /sys, opened, read with one read(2) and closed. The kernel gives a text of one
+/// record whole if it fits, so there is no end to look for; a list, such as mountinfo, may come in parts.
+pub fn read_small(dir: RawFd, path: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    let file = openat(dir, path, libc::O_RDONLY, 0)?;
+    let length = read(file, buffer);
+    close(file);
+    length
+}
+
+/// The opposite: a value for a file of /proc, opened, written with one write(2) and closed.
+pub fn write_small(path: &CStr, bytes: &[u8]) -> Result<()> {
+    let file = openat(AT_FDCWD, path, libc::O_WRONLY, 0)?;
+    let written = write(file, bytes);
+    close(file);
+    written
 }
 
 /// pread(2).

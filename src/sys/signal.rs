@@ -84,12 +84,8 @@ fn set_action(signal: i32, action: [u64; 4]) -> Result<()> {
 /// Where it cannot be read, all of them: resetting one too many is harmless.
 pub fn ignored() -> SignalSet {
     let mut status = [0; 4096];
-    let read = fs::openat(fs::AT_FDCWD, c"/proc/self/status", libc::O_RDONLY, 0).and_then(|file| {
-        let read = fs::read(file, &mut status);
-        fs::close(file);
-        read
-    });
-    read.ok()
+    fs::read_small(fs::AT_FDCWD, c"/proc/self/status", &mut status)
+        .ok()
         .and_then(|length| ignored_in(&status[..length]))
         .unwrap_or(SignalSet::ALL)
 }

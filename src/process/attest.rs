@@ -1,0 +1,187 @@
+//! The last look before the program: init is what was planned. A call that was let fail would be an escape.
+//!
+//! The kernel shows all of it in one text, `/proc/self/status` (proc_pid_status(5)); where the container has
+//! no procfs of its own, init asks for each part. Init calls this: it allocates nothing.
+
+use std::os::fd::RawFd;
+
+use crate::execute::init::{EMPTY, Init};
+use crate::plan::Slot;
+use crate::plan::op::Attestation;
+use crate::sys::process::{self, CapabilitySets};
+use crate::sys::{Errno, Result, fs};
+
+/// Compares; EPERM with the part that is another.
+pub fn attest(init: &Init<'_>, planned: &Attestation) -> Result<()> {
+    let found = match of_status(init.slot(Slot::PROC)) {
+        Some(found) => found,
+        None => of_calls(planned)?,
+    };
+    match difference(&found, planned) {
+        None => Ok(()),
+        Some(words) => {
+            init.report.explain(words);
+            Err(Errno(libc::EPERM))
+        }
+    }
+}
+
+/// What init is, whoever tells.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    uids: [u32; 3],
+    gids: [u32; 3],
+    capabilities: CapabilitySets,
+    bounding: u64,
+    no_new_privileges: bool,
+}
+
+fn difference(found: &Found, planned: &Attestation) -> Option<&'static [u8]> {
+    if found.uids != [planned.uid; 3] || found.gids != [planned.gid; 3] {
+        return Some(b"the ids are not the ones planned");
+    }
+    if found.capabilities != planned.capabilities {
+        return Some(b"the capabilities are not the ones planned");
+    }
+    if found.bounding != planned.bounding {
+        return Some(b"the bounding set is not the one planned");
+    }
+    if found.no_new_privileges != planned.no_new_privileges {
+        return Some(b"no_new_privs is not what was planned");
+    }
+    None
+}
+
+/// None where there is no procfs, or where its text is longer than this, with a thousand groups.
+fn of_status(proc: RawFd) -> Option<Found> {
+    if proc == EMPTY {
+        return None;
+    }
+    let mut text = [0; 4096];
+    let length = fs::read_small(proc, c"self/status", &mut text).ok()?;
+    parse(&text[..length])
+}
+
+fn parse(status: &[u8]) -> Option<Found> {
+    Some(Found {
+        uids: ids(status, b"Uid:")?,
+        gids: ids(status, b"Gid:")?,
+        capabilities: CapabilitySets {
+            effective: set(status, b"CapEff:")?,
+            permitted: set(status, b"CapPrm:")?,
+            inheritable: set(status, b"CapInh:")?,
+        },
+        bounding: set(status, b"CapBnd:")?,
+        no_new_privileges: value(status, b"NoNewPrivs:")? == b"1",
+    })
+}
+
+fn value<'a>(status: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    lines
+        .find_map(|line| line.strip_prefix(key))
+        .map(<[u8]>::trim_ascii)
+}
+
+/// Real, effective, saved; the fourth is of file systems.
+fn ids(status: &[u8], key: &[u8]) -> Option<[u32; 3]> {
+    let mut numbers = value(status, key)?
+        .split(|byte| *byte == b'\t')
+        .map_while(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    Some([numbers.next()?, numbers.next()?, numbers.next()?])
+}
+
+fn set(status: &[u8], key: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(value(status, key)?).ok()?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// The bits past the kernel's last capability are taken to be as planned: there is nothing to hold.
+fn of_calls(planned: &Attestation) -> Result<Found> {
+    let (uids, gids) = process::ids();
+    let mut bounding = planned.bounding;
+    for capability in 0..u64::BITS {
+        match process::has_bounding(capability) {
+            Ok(true) => bounding |= 1 << capability,
+            Ok(false) => bounding &= !(1 << capability),
+            Err(_) => break,
+        }
+    }
+    Ok(Found {
+        uids,
+        gids,
+        capabilities: process::capget()?,
+        bounding,
+        no_new_privileges: process::no_new_privileges()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn the_status_tells_the_same_as_the_calls() {
+        let proc = std::fs::File::open("/proc").unwrap();
+        let planned = Attestation {
+            uid: 0,
+            gid: 0,
+            capabilities: CapabilitySets::default(),
+            bounding: 0,
+            no_new_privileges: false,
+        };
+        let found = of_status(proc.as_raw_fd()).unwrap();
+        assert_eq!(found, of_calls(&planned).unwrap());
+        assert_eq!(of_status(EMPTY), None);
+    }
+
+    #[test]
+    fn a_text_without_one_of_the_parts_says_nothing() {
+        let text = "Uid:\t1\t1\t1\t1\nGid:\t2\t2\t2\t2\nCapInh:\t00\nCapPrm:\t03\nCapEff:\t01\n\
+                    CapBnd:\tff\nNoNewPrivs:\t1\n";
+        let found = parse(text.as_bytes()).unwrap();
+        assert_eq!((found.uids, found.gids), ([1; 3], [2; 3]));
+        assert_eq!((found.capabilities.permitted, found.bounding), (3, 255));
+        assert!(found.no_new_privileges);
+        for line in text.lines() {
+            let without = text.replace(line, "");
+            assert_eq!(parse(without.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_part_that_is_another_is_named() {
+        let planned = Attestation {
+            uid: 7,
+            gid: 8,
+            capabilities: CapabilitySets::default(),
+            bounding: 3,
+            no_new_privileges: true,
+        };
+        let as_planned = || Found {
+            uids: [7; 3],
+            gids: [8; 3],
+            capabilities: CapabilitySets::default(),
+            bounding: 3,
+            no_new_privileges: true,
+        };
+        assert_eq!(difference(&as_planned(), &planned), None);
+        type Change = fn(&mut Found);
+        let changes: [(&str, Change); 6] = [
+            ("ids", |found| found.uids[2] = 0),
+            ("ids", |found| found.gids[0] = 0),
+            ("capabilities", |found| found.capabilities.effective = 1),
+            ("capabilities", |found| found.capabilities.inheritable = 1),
+            ("bounding", |found| found.bounding = 7),
+            ("no_new_privs", |found| found.no_new_privileges = false),
+        ];
+        for (word, change) in changes {
+            let mut found = as_planned();
+            change(&mut found);
+            let words = difference(&found, &planned).unwrap();
+            assert!(String::from_utf8_lossy(words).contains(word));
+        }
+    }
+}
