@@ -314,6 +314,9 @@ mod tests {
                 )
             })
             .collect();
+        // The failing test of a neighbour maps the file once more, elsewhere, for its backtrace.
+        let end = found.last().map_or(0, |(_, end, _)| *end);
+        shown.retain(|(start, ..)| *start < end);
         assert_eq!(found, shown);
     }
 }
