@@ -153,6 +153,18 @@ fn cannot_make(path: &CgroupPath, errno: Errno) -> Failure {
     }
 }
 
+/// Enables controllers for a cgroup that somebody else has made.
+pub fn hand_down_to(mount: BorrowedFd<'_>, path: &CgroupPath, enable: &[Enable]) -> Result<()> {
+    let parent = match path.parent() {
+        Some(parent) => open(mount, &parent)?,
+        None => None,
+    };
+    match parent {
+        Some(parent) if missing(parent.as_fd(), enable)?.is_empty() => Ok(()),
+        _ => hand_down_along(mount, path, enable),
+    }
+}
+
 /// Enables controllers in every ancestor, top down: a cgroup can only hand down what it was handed.
 fn hand_down_along(mount: BorrowedFd<'_>, path: &CgroupPath, enable: &[Enable]) -> Result<()> {
     let root = cgroup::open_dir(mount, c".").act(|| "cannot open the root of the cgroup tree")?;
@@ -263,7 +275,7 @@ fn read(dir: BorrowedFd<'_>, file: &CStr) -> Result<String> {
 
 /// A cgroup that was there must hold nobody (runtime.md, create: MAY check, then MUST error). The
 /// words are runc's, which engines know.
-fn check_reusable(dir: BorrowedFd<'_>, path: &CgroupPath) -> Result<()> {
+pub fn check_reusable(dir: BorrowedFd<'_>, path: &CgroupPath) -> Result<()> {
     let refuse = |text: &str| Err(Failure::config(PATH_FIELD, text).because(path.to_string()));
     let events = read(dir, c"cgroup.events")?;
     if freeze::is_set(&events, "populated") {

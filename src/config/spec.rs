@@ -449,6 +449,7 @@ objects! {
     /// config-linux.md, Huge page limits.
     HugepageLimit {
         /// `2MB`, `1GB`.
+        #[serde(alias = "pagesize")]
         page_size: String,
         /// Bytes.
         limit: u64,

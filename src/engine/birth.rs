@@ -515,6 +515,7 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         // The cgroup has its own place in the record, and those above it come from `cgroups_above`.
         Op::CreateCgroup { .. }
         | Op::StartUnit { .. }
+        | Op::SetProperties { .. }
         | Op::WriteCgroup(_)
         | Op::AttachDeviceProgram(_)
         | Op::DelegateCgroup { .. } => None,

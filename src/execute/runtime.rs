@@ -17,7 +17,7 @@ use super::message;
 use super::report::Report;
 use crate::cgroups;
 use crate::cgroups::systemd::plan::{Kind as UnitKind, Unit};
-use crate::cgroups::{CgroupPath, systemd};
+use crate::cgroups::{CgroupPath, Enable, systemd};
 use crate::cli::log::Log;
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::network::run::Interfaces;
@@ -273,10 +273,11 @@ impl<'a> Runtime<'a> {
                 self.fill(Slot::CGROUP, created.dir);
                 Ok(())
             }
-            RuntimeOp::StartUnit { path, unit } => {
-                let started = self.start_unit(path, unit);
+            RuntimeOp::StartUnit { path, unit, enable } => {
+                let started = self.start_unit(path, unit, enable);
                 started.map_err(|failure| self.disown_cgroup(failure))
             }
+            RuntimeOp::SetProperties { unit, properties } => systemd::run::set(unit, properties),
             RuntimeOp::WriteCgroup(write) => cgroups::run::write(self.slot(Slot::CGROUP), write),
             RuntimeOp::AttachDeviceProgram(program) => {
                 cgroups::run::attach_devices(self.slot(Slot::CGROUP), program)
@@ -461,7 +462,11 @@ impl<'a> Runtime<'a> {
 
     /// What is at the cgroup's path now is not ours to remove: somebody's frozen cgroup, say.
     /// The cgroup that systemd makes for a unit.
-    fn start_unit(&mut self, path: &CgroupPath, unit: &Unit) -> Result<()> {
+    fn start_unit(&mut self, path: &CgroupPath, unit: &Unit, enable: &[Enable]) -> Result<()> {
+        let mount = self.cgroup_mount.as_fd();
+        if let Some(dir) = cgroups::run::open(mount, path)? {
+            cgroups::run::check_reusable(dir.as_fd(), path)?;
+        }
         if unit.kind == UnitKind::Scope {
             let placeholder = Placeholder::start();
             self.placeholder = Some(placeholder.act(|| "cannot start a process for the scope")?);
@@ -472,6 +477,7 @@ impl<'a> Runtime<'a> {
             let act = format!("cannot find the cgroup {} of {}", path.as_str(), unit.name);
             Failure::new(Code::System, act).at(cgroups::plan::PATH_FIELD)
         })?;
+        cgroups::run::hand_down_to(self.cgroup_mount.as_fd(), path, enable)?;
         if let Some(cgroup) = &mut self.record.cgroup {
             cgroup.id = Some(cgroups::run::id(dir.as_fd())?);
         }
@@ -542,7 +548,16 @@ impl<'a> Runtime<'a> {
             ignored: self.signals.ignored(),
             spare: if self.container.is_some() { spare() } else { 0 },
         };
-        let started = clone::start(self.plan, &mut self.slots, control, setting, request);
+        let mut started = clone::start(self.plan, &mut self.slots, control, setting, request);
+        if started.as_ref().is_err_and(|errno| errno.0 == libc::EBUSY)
+            && let Some(cgroup) = self.cgroup_of_target()?
+        {
+            let request = Clone3 {
+                cgroup: Some(cgroup.as_raw_fd()),
+                ..request
+            };
+            started = clone::start(self.plan, &mut self.slots, control, setting, request);
+        }
         self.placeholder = None;
         self.init = Some(started.act(act).map_err(|failure| {
             let into = cgroup.and_then(|_| why_not_into(failure.errno()));

@@ -136,12 +136,19 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     Ok(planner.finish())
 }
 
+/// systemd hands down what its properties need; the rest it leaves to others.
+fn asked_for(enable: &[cgroups::Enable]) -> Vec<cgroups::Enable> {
+    let asked = enable.iter().filter(|enable| enable.asked_by.is_some());
+    asked.cloned().collect()
+}
+
 fn make_cgroup(cgroup: &cgroups::CgroupPlan) -> RuntimeOp {
     let path = cgroup.path.clone();
     match &cgroup.unit {
         Some(unit) => RuntimeOp::StartUnit {
             path,
             unit: Box::new(unit.clone()),
+            enable: asked_for(&cgroup.enable),
         },
         None => RuntimeOp::CreateCgroup {
             path,
@@ -233,6 +240,13 @@ fn keyring(planner: &mut Planner, request: &Request) -> Result<()> {
 
 /// Runtime: what the container's cgroup holds it to, while init mounts.
 fn limit(planner: &mut Planner, room: &Room<'_>, cgroup: cgroups::plan::CgroupPlan) {
+    if let Some(unit) = cgroup.unit.filter(|unit| !unit.late.is_empty()) {
+        let op = RuntimeOp::SetProperties {
+            unit: unit.name,
+            properties: unit.late,
+        };
+        planner.runtime(op, Field::new("linux.resources.pids.limit"));
+    }
     for write in cgroup.writes {
         let field = write.field.clone();
         planner.runtime(RuntimeOp::WriteCgroup(write), field);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use crate::cgroups::knobs::Write;
 use crate::cgroups::plan::{CgroupPath, Enable};
-use crate::cgroups::systemd::plan::Unit;
+use crate::cgroups::systemd::plan::{Property, Unit};
 use crate::config::{DeviceType, NamespaceType};
 use crate::hooks::plan::{Kind, PreparedHook};
 use crate::seccomp::Listener;
@@ -565,8 +565,17 @@ pub enum RuntimeOp {
     /// A directory below the state directory or the overlay's: upper and work.
     CreateDirectory { path: CString },
     /// mkdir(2) below the cgroup mount, controllers enabled.
+    /// SetUnitProperties of systemd.
+    SetProperties {
+        unit: String,
+        properties: Vec<Property>,
+    },
     /// StartTransientUnit of systemd, which makes the cgroup.
-    StartUnit { path: CgroupPath, unit: Box<Unit> },
+    StartUnit {
+        path: CgroupPath,
+        unit: Box<Unit>,
+        enable: Vec<Enable>,
+    },
     CreateCgroup {
         path: CgroupPath,
         enable: Vec<Enable>,
@@ -1047,6 +1056,7 @@ impl fmt::Display for RuntimeOp {
             Self::PairConsole => f.write_str("make a socket pair for the terminal"),
             Self::CreateVolume { name } => write!(f, "make the volume {name} if there is none"),
             Self::CreateDirectory { path } => write!(f, "make the directory {}", text(path)),
+            Self::SetProperties { unit, .. } => write!(f, "tell systemd the limits of {unit}"),
             Self::StartUnit { unit, .. } => {
                 write!(f, "have systemd start {} in {}", unit.name, unit.slice)
             }

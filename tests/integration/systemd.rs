@@ -201,7 +201,7 @@ fn a_unit_that_is_there_is_not_taken(lab: &Lab) {
     let (id, other) = (lab.id(), lab.id());
     let bundle = bundle(lab, &id);
     start(lab, &bundle, &id).ok();
-    start(lab, &bundle, &other).fails(1, &format!("cannot start the unit {}", scope(&id)));
+    start(lab, &bundle, &other).fails(1, "container's cgroup is not empty");
     lab.corten(&["state", &other])
         .fails(1, "container does not exist");
     assert_eq!(property(lab, &id, "ActiveState"), "active");

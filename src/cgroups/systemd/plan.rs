@@ -35,6 +35,8 @@ pub struct Unit {
     pub kind: Kind,
     /// What systemd is told besides the slice and the first process.
     pub properties: Vec<Property>,
+    /// What it is told once init has taken the place of the first process.
+    pub late: Vec<Property>,
 }
 
 /// What a unit holds.
@@ -81,11 +83,15 @@ pub fn unit(
     let mut all = basics(id, kind);
     add(&mut all, annotated(annotations)?);
     add(&mut all, properties(writes));
+    // The placeholder is the one process there may be, and init would be the second.
+    let is_late = |(name, value): &Property| name == "TasksMax" && matches!(value, Value::U64(..2));
+    let (late, properties) = all.into_iter().partition(is_late);
     let unit = Unit {
         name,
         slice: slice.to_owned(),
         kind,
-        properties: all,
+        properties,
+        late,
     };
     Ok((path, unit))
 }

@@ -184,6 +184,19 @@ impl<'a> Runtime<'a> {
         Ok(())
     }
 
+    /// Where the container's first process is now, if a process may join it there: one that hands
+    /// controllers to cgroups of its own, as systemd does in a container, has moved into one of them, because
+    /// the container's takes no processes any more. Not for who has named a cgroup.
+    pub(super) fn cgroup_of_target(&self) -> Result<Option<OwnedFd>> {
+        let is_own = self.plan.runtime.iter().any(|step| {
+            matches!(&step.op, RuntimeOp::OpenContainer { cgroup: Some(below) } if below.is_empty())
+        });
+        match self.target {
+            Some(target) if is_own => self.cgroup_of(target.pid),
+            _ => Ok(None),
+        }
+    }
+
     /// Where a process is now: whoever moved the container out of its cgroup may have removed that.
     fn cgroup_of(&self, pid: i32) -> Result<Option<OwnedFd>> {
         let Some(path) = cgroups::layout::cgroup_of(pid) else {
