@@ -92,7 +92,10 @@ fn with_cgroup(
     resources: &Resources,
     host: &CgroupHost,
 ) -> Result<CgroupPlan> {
-    let writes = plan_writes(resources, host)?;
+    let mut writes = plan_writes(resources, host)?;
+    if host.service.is_some() {
+        writes = systemd::agreed(writes);
+    }
     let devices = match host.device_filter {
         // mknod is refused there anyway, and devices are bind mounts of the host's.
         DeviceFilter::NotPermitted => None,

@@ -18,11 +18,14 @@ use crate::sys::cgroup::read_file;
 
 /// Changes what `wanted` names and leaves the rest.
 ///
-/// `unit` is systemd's, who is told before the files are written: what it makes of the numbers is coarser.
+/// `unit` is systemd's, who is told before the files are written.
 pub fn update(directory: BorrowedFd<'_>, unit: Option<&str>, wanted: Resources) -> Result<()> {
     let host = CgroupHost::probe(Some("/"), DeviceFilter::NotPermitted)?;
     let wanted = complete(wanted, |file| read(directory, file))?;
-    let writes = plan_writes(&wanted, &host)?;
+    let mut writes = plan_writes(&wanted, &host)?;
+    if unit.is_some() {
+        writes = systemd::plan::agreed(writes);
+    }
     for limit in usage_limits(&wanted) {
         check_usage(directory, &limit)?;
     }

@@ -21,6 +21,7 @@ mod mounts;
 mod namespaces;
 mod network;
 mod output;
+mod parity;
 mod process;
 mod readiness;
 mod resources;
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
             namespaces::TESTS,
             network::TESTS,
             output::TESTS,
+            parity::TESTS,
             process::TESTS,
             readiness::TESTS,
             resources::TESTS,

@@ -159,10 +159,10 @@ fn other_limits_are_told_to_systemd(lab: &Lab) {
     lab.corten(&["update", "--pids-limit", "30", "--cpu-quota", "5001", &id])
         .ok();
     assert_eq!(property(lab, &id, "TasksMax"), "30");
-    // systemd counts coarser, the file says what was asked for.
+    // systemd counts in steps, and the file says the same.
     assert_eq!(property(lab, &id, "CPUQuotaPerSecUSec"), "60ms");
     let max = fs::read_to_string(directory(&id).join("cpu.max")).unwrap();
-    assert_eq!(max, "5001 100000\n");
+    assert_eq!(max, "6000 100000\n");
     end(lab, &id);
 }
 

@@ -9,7 +9,7 @@
 //! A scope wants a process to begin with, and the container's is to be born in its cgroup
 //! (CLONE_INTO_CGROUP). So systemd gets a placeholder: a child that does nothing, and is killed as
 //! soon as init is there. From then on the directory is a cgroup as any other: limits are written to its
-//! files, which say more than properties of units can, the device program is attached to it, and
+//! files, which say more than properties of units can (and the same where both can), the device program is attached to it, and
 //! `pause`, `kill` and `exec` find it by its path. systemd is told the limits that it knows as well, or it
 //! would undo them. It is told nothing of devices: then it attaches no program of its own, and a reload
 //! takes nothing away.

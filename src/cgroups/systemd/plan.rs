@@ -225,33 +225,45 @@ fn limit(text: &str) -> Option<Value> {
     }
 }
 
-/// `50000 100000`, or `max 100000`. systemd counts in steps of 10 ms a second, and rounds down: a container
-/// must not get less than it was promised, so this rounds up.
+/// `50000 100000`, or `max 100000`.
 fn bandwidth(text: &str) -> Vec<Property> {
-    const STEP: u64 = 10_000;
-    let (quota, period) = text.split_once(' ').unwrap_or((text, "100000"));
-    let Some(period) = period
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .filter(|period| *period > 0)
-    else {
+    let Some((quota, period)) = quota_and_period(text) else {
         return Vec::new();
     };
-    let quota = match quota {
-        "max" => Some(u64::MAX),
-        quota => quota.parse::<u64>().ok().map(|quota| {
-            let second = quota.saturating_mul(1_000_000) / period;
-            second.div_ceil(STEP).saturating_mul(STEP)
-        }),
-    };
-    let Some(quota) = quota else {
-        return Vec::new();
-    };
+    let second = quota.map_or(u64::MAX, |quota| a_second(quota, period));
     vec![
-        ("CPUQuotaPerSecUSec".to_owned(), Value::U64(quota)),
+        ("CPUQuotaPerSecUSec".to_owned(), Value::U64(second)),
         ("CPUQuotaPeriodUSec".to_owned(), Value::U64(period)),
     ]
+}
+
+/// No quota is no limit.
+fn quota_and_period(text: &str) -> Option<(Option<u64>, u64)> {
+    let (quota, period) = text.split_once(' ').unwrap_or((text, "100000"));
+    let period = period.trim().parse().ok().filter(|period| *period > 0)?;
+    match quota {
+        "max" => Some((None, period)),
+        quota => Some((Some(quota.parse().ok()?), period)),
+    }
+}
+
+/// systemd counts in steps of 10 ms a second, and rounds down: a container must not get less than it was
+/// promised, so this rounds up.
+fn a_second(quota: u64, period: u64) -> u64 {
+    const STEP: u64 = 10_000;
+    let second = quota.saturating_mul(1_000_000) / period;
+    second.div_ceil(STEP).saturating_mul(STEP)
+}
+
+/// The writes with the numbers that systemd has, for it writes its own whenever a property changes.
+pub fn agreed(mut writes: Vec<Write>) -> Vec<Write> {
+    for write in writes.iter_mut().filter(|write| write.file == "cpu.max") {
+        if let Some((Some(quota), period)) = quota_and_period(&write.value) {
+            let quota = a_second(quota, period).saturating_mul(period) / 1_000_000;
+            write.value = format!("{quota} {period}");
+        }
+    }
+    writes
 }
 
 /// `0-2,7` as a bit each, the lowest of the first byte for 0.
@@ -429,6 +441,9 @@ mod tests {
                 property("CPUQuotaPeriodUSec", 100_000)
             ]
         );
+        let cpu = r#"{"cpu":{"quota":500000,"period":900000}}"#;
+        let agreed = agreed(writes(&serde_json::from_str(cpu).unwrap()).unwrap());
+        assert_eq!(agreed[0].value, "504000 900000");
         assert_eq!(
             told(r#"{"pids":{"limit":-1}}"#),
             [property("TasksMax", u64::MAX)]

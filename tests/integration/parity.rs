@@ -1,0 +1,310 @@
+//! What runc's own suite found to be different, each as a claim.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::net::UnixListener;
+
+use serde_json::json;
+
+use crate::harness::call::eventually;
+use crate::harness::{Bundle, Lab, tests};
+
+tests![
+    a_request_to_end_reaches_a_container_that_was_not_started,
+    signal_0_asks_whether_the_container_is_there,
+    exec_follows_a_first_process_that_has_moved_into_a_cgroup_below,
+    exec_passes_the_listener_of_its_filter_on,
+    added_capabilities_that_are_inheritable_become_ambient,
+    a_read_only_dev_still_gets_its_devices,
+    a_mount_may_come_from_one_before_it,
+    a_destination_may_be_written_as_the_host_knows_it,
+    a_flag_of_a_bind_mount_replaces_those_of_its_source,
+    a_bind_mount_without_flags_keeps_those_of_its_source,
+    a_path_that_is_masked_twice_is_masked_once,
+    a_start_container_hook_is_behind_the_filter_and_has_the_environment,
+    a_create_container_hook_begins_at_the_root,
+    a_cgroup_that_somebody_froze_is_left_to_them,
+    the_last_home_counts,
+    a_page_size_may_be_spelt_in_small_letters,
+    the_words_of_a_wrong_memory_policy,
+];
+
+fn a_request_to_end_reaches_a_container_that_was_not_started(lab: &Lab) {
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        let container = lab.create(&lab.sleeper());
+        container.kill(signal);
+        container.wait();
+        assert_eq!(container.status(), "stopped", "{signal}");
+        container.delete();
+    }
+}
+
+fn signal_0_asks_whether_the_container_is_there(lab: &Lab) {
+    let container = lab.start(&lab.sleeper());
+    container.kill("0");
+    assert_eq!(container.status(), "running");
+    container.kill("KILL");
+    container.wait();
+    container
+        .corten(&["kill"], &["0"])
+        .fails(1, "container not running");
+    container.delete();
+}
+
+/// The cgroup mount of the bundle, writable.
+fn with_own_cgroups(lab: &Lab, script: &str) -> Bundle {
+    let mut bundle = lab.bundle();
+    bundle.sh(script).unshare("cgroup");
+    let mounts = bundle.config["mounts"].as_array_mut().unwrap();
+    for mount in mounts {
+        if mount["destination"] == "/sys/fs/cgroup" {
+            mount["options"] = json!(["rw"]);
+        }
+    }
+    bundle
+}
+
+fn exec_follows_a_first_process_that_has_moved_into_a_cgroup_below(lab: &Lab) {
+    lab.need_corten("runc 1.1 joins the cgroup that takes nobody");
+    let Some(controller) = crate::harness::host::controllers().pop() else {
+        crate::harness::skip("the cgroup v2 tree of this host has no controller");
+    };
+    let script = format!(
+        "cd /sys/fs/cgroup && mkdir below && echo 1 >below/cgroup.procs && echo +{controller} >cgroup.subtree_control && touch /ready; sleep 1000"
+    );
+    let bundle = with_own_cgroups(lab, &script);
+    let container = lab.start(&bundle);
+    let ready = bundle.rootfs().join("ready");
+    eventually("it hands a controller down", || ready.exists());
+    let members = container.exec(&["cat", "/proc/self/cgroup"]).ok();
+    assert!(members.lines().contains(&"0::/below"), "{members:?}");
+    container.exec_with(&["--cgroup", "below"], &["true"]).ok();
+    container.end();
+}
+
+fn exec_passes_the_listener_of_its_filter_on(lab: &Lab) {
+    lab.need_corten("runc 1.1 sends the state of another shape");
+    let path = lab.path("agent");
+    let agent = UnixListener::bind(&path).unwrap();
+    let received = std::thread::spawn(move || {
+        let states = agent.incoming().take(2).map(|stream| {
+            let mut state = String::new();
+            stream.unwrap().read_to_string(&mut state).unwrap();
+            serde_json::from_str::<serde_json::Value>(&state).unwrap()
+        });
+        states.collect::<Vec<_>>()
+    });
+    let mut bundle = lab.sleeper();
+    bundle.set(
+        "/linux/seccomp",
+        json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "listenerPath": path.display().to_string(),
+            "syscalls": [{"names": ["swapon"], "action": "SCMP_ACT_NOTIFY"}],
+        }),
+    );
+    let container = lab.start(&bundle);
+    container.exec(&["true"]).ok();
+    let states = received.join().unwrap();
+    assert_eq!(states[0]["state"]["status"], "creating");
+    assert_eq!(states[1]["state"]["status"], "running");
+    assert_eq!(states[1]["state"]["pid"], container.pid());
+    assert_ne!(states[1]["pid"], states[1]["state"]["pid"]);
+    container.end();
+}
+
+fn added_capabilities_that_are_inheritable_become_ambient(lab: &Lab) {
+    lab.need_corten("runc 1.1 does otherwise");
+    let mut bundle = lab.sleeper();
+    bundle
+        .set("/process/capabilities/inheritable", json!(["CAP_SYSLOG"]))
+        .set("/process/capabilities/bounding/-", json!("CAP_SYSLOG"))
+        .set("/process/capabilities/permitted/-", json!("CAP_SYSLOG"))
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}));
+    let container = lab.start(&bundle);
+    let set = |flags: &[&str]| {
+        let out = container
+            .exec_with(flags, &["grep", "CapAmb", "/proc/self/status"])
+            .ok()
+            .out;
+        u64::from_str_radix(out.split_whitespace().last().unwrap(), 16).unwrap()
+    };
+    assert_eq!(set(&["--cap", "CAP_SYSLOG"]), 1 << 34);
+    assert_eq!(set(&["--cap", "CAP_SYS_BOOT"]), 0);
+    container.end();
+}
+
+fn a_read_only_dev_still_gets_its_devices(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    for mount in bundle.config["mounts"].as_array_mut().unwrap() {
+        if mount["destination"] == "/dev" {
+            mount["options"] = json!(["nosuid", "mode=755", "ro"]);
+        }
+    }
+    bundle.sh("ls -l /dev/null /dev/pts/ptmx >/dev/null && touch /dev/new");
+    let done = lab.run(&bundle);
+    assert!(
+        done.code == 1 && done.err.contains("Read-only file system"),
+        "{done:?}"
+    );
+    assert_eq!(done.err.lines().count(), 1, "{done:?}");
+}
+
+fn a_mount_may_come_from_one_before_it(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    let inside = bundle.rootfs().join("first/below");
+    let source = lab.path("source");
+    fs::create_dir_all(source.join("below")).unwrap();
+    fs::write(source.join("below/file"), "of the first").unwrap();
+    bundle.bind(&source, "/first", &["bind"]);
+    bundle.bind(&inside, "/second", &["bind"]);
+    bundle.args(&["cat", "/second/file"]);
+    assert_eq!(lab.run(&bundle).ok().out, "of the first");
+}
+
+fn a_destination_may_be_written_as_the_host_knows_it(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    let file = lab.file("file", "text");
+    let destination = bundle.rootfs().join("there").display().to_string();
+    bundle.bind(&file, &destination, &["bind"]);
+    bundle.args(&["cat", "/there"]);
+    assert_eq!(lab.run(&bundle).ok().out, "text");
+}
+
+/// The flags of a bind mount, as the container sees them, of a tmpfs with these flags.
+fn flags_of_bind(lab: &Lab, of_source: &str, options: &[&str]) -> String {
+    let source = lab.path("source");
+    fs::create_dir(&source).unwrap();
+    let mount = |words: &[&str]| {
+        let mut call = crate::harness::call::Call::new(lab, &lab.need_program("mount"));
+        for word in words {
+            call.arg(word);
+        }
+        call.done().ok();
+    };
+    let path = source.display().to_string();
+    mount(&["-t", "tmpfs", "tmpfs", &path]);
+    mount(&["-o", &format!("remount,bind,{of_source}"), &path]);
+    let mut bundle = lab.bundle();
+    bundle.bind(&source, "/bound", options);
+    bundle.sh("grep ' /bound ' /proc/self/mounts | cut -d' ' -f4");
+    let done = lab.run(&bundle);
+    nix::mount::umount(&source).unwrap();
+    format!(",{},", done.ok().out.trim())
+}
+
+fn a_flag_of_a_bind_mount_replaces_those_of_its_source(lab: &Lab) {
+    lab.need_corten("runc 1.1 does otherwise");
+    let flags = flags_of_bind(lab, "ro,nosuid,nodev,noexec", &["bind", "nosuid"]);
+    assert!(
+        flags.contains(",rw,") && flags.contains(",nosuid,"),
+        "{flags}"
+    );
+    assert!(
+        !flags.contains(",nodev,") && !flags.contains(",noexec,"),
+        "{flags}"
+    );
+}
+
+fn a_bind_mount_without_flags_keeps_those_of_its_source(lab: &Lab) {
+    let flags = flags_of_bind(lab, "ro,nosuid,nodev,noexec", &["bind"]);
+    for flag in [",ro,", ",nosuid,", ",nodev,", ",noexec,"] {
+        assert!(flags.contains(flag), "{flags}");
+    }
+}
+
+fn a_path_that_is_masked_twice_is_masked_once(lab: &Lab) {
+    lab.need_corten("runc 1.1 does otherwise");
+    let mut bundle = lab.bundle();
+    bundle
+        .set("/linux/maskedPaths", json!(["/etc/passwd", "/etc/passwd"]))
+        .sh("grep -c ' /etc/passwd ' /proc/self/mountinfo");
+    assert_eq!(lab.run(&bundle).ok().out, "1\n");
+}
+
+fn a_start_container_hook_is_behind_the_filter_and_has_the_environment(lab: &Lab) {
+    lab.need_corten("runc 1.1 has startContainer hooks after its own filter");
+    let mut bundle = lab.bundle();
+    bundle
+        .set("/process/env/-", json!("OF_THE_PROGRAM=1"))
+        .hook("startContainer", "env >/seen; mkdir /made; echo $? >>/seen");
+    bundle.remove("/hooks/startContainer/0/env");
+    bundle.set(
+        "/linux/seccomp",
+        json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}],
+        }),
+    );
+    lab.run(&bundle).ok();
+    let seen = fs::read_to_string(bundle.rootfs().join("seen")).unwrap();
+    assert!(seen.contains("OF_THE_PROGRAM=1\n"), "{seen}");
+    assert!(seen.contains("HOME=/"), "{seen}");
+    assert!(
+        seen.ends_with("\n1\n") && !bundle.rootfs().join("made").exists(),
+        "{seen}"
+    );
+}
+
+fn a_create_container_hook_begins_at_the_root(lab: &Lab) {
+    lab.need_corten("runc 1.1 begins in the bundle");
+    let mut bundle = lab.bundle();
+    bundle.hook("createContainer", "touch here");
+    lab.run(&bundle).ok();
+    assert!(bundle.rootfs().join("here").exists());
+}
+
+fn a_cgroup_that_somebody_froze_is_left_to_them(lab: &Lab) {
+    lab.need_corten("runc 1.1 removes it");
+    let bundle = lab.bundle();
+    let path = bundle.config["linux"]["cgroupsPath"].as_str().unwrap();
+    let directory = std::path::Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("cgroup.freeze"), "1").unwrap();
+    lab.refuse(&bundle)
+        .fails(1, "container's cgroup unexpectedly frozen");
+    assert!(directory.exists());
+    fs::remove_dir(&directory).unwrap();
+}
+
+fn the_last_home_counts(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    bundle
+        .set("/process/env/-", json!("HOME=/first"))
+        .set("/process/env/-", json!("HOME=/second"))
+        .sh("echo $HOME");
+    assert_eq!(lab.run(&bundle).ok().out, "/second\n");
+}
+
+fn a_page_size_may_be_spelt_in_small_letters(lab: &Lab) {
+    lab.need_controller("hugetlb");
+    let mut bundle = lab.bundle();
+    let limit = json!([{"pagesize": "2MB", "limit": 4_194_304}]);
+    bundle
+        .set("/linux/resources/hugepageLimits", limit)
+        .args(&["cat", "/sys/fs/cgroup/hugetlb.2MB.max"]);
+    assert_eq!(lab.run(&bundle).ok().out, "4194304\n");
+}
+
+fn the_words_of_a_wrong_memory_policy(lab: &Lab) {
+    lab.need_corten("runc 1.1 has no memory policies");
+    for (policy, words) in [
+        (json!({"mode": "MPOL_NONE"}), "invalid memory policy mode"),
+        (
+            json!({"mode": "MPOL_BIND", "nodes": "a"}),
+            "invalid memory policy node",
+        ),
+        (
+            json!({"mode": "MPOL_LOCAL", "nodes": "0-2"}),
+            "MPOL_LOCAL mode requires 0 nodes but got 3",
+        ),
+        (
+            json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F"]}),
+            "invalid memory policy flag",
+        ),
+    ] {
+        let mut bundle = lab.bundle();
+        bundle.set("/linux/memoryPolicy", policy);
+        lab.refuse(&bundle).fails(1, words);
+    }
+}
