@@ -19,6 +19,7 @@ tests![
     a_failed_hook_of_create_undoes_the_container,
     a_failed_start_container_hook_undoes_the_container,
     a_failed_poststart_hook_undoes_the_container,
+    a_failed_hook_of_run_undoes_the_container,
     a_failed_poststop_hook_is_a_warning_and_the_next_one_runs,
     a_hook_that_takes_too_long_is_a_failed_one,
     a_relative_hook_path_and_a_timeout_of_zero_are_refused,
@@ -242,6 +243,26 @@ fn a_failed_poststart_hook_undoes_the_container(lab: &Lab) {
     assert_eq!(fs::read_to_string(&log).unwrap(), "poststop\n");
     assert!(!Path::new(&format!("/proc/{pid}/root/log")).exists());
     container.corten(&["state"], &[]).fails(1, "does not exist");
+}
+
+fn a_failed_hook_of_run_undoes_the_container(lab: &Lab) {
+    lab.need_corten("runc 1.1 leaves the container");
+    for kind in &KINDS[3..5] {
+        for flags in [&[][..], &["--detach"]] {
+            let (mut bundle, log) = logged(lab);
+            bundle.hook(kind, "exit 7");
+            bundle.hook(
+                "poststop",
+                &script("poststop", &log, "poststop $(of status)"),
+            );
+            let id = lab.id();
+            let done = lab.run_call(&bundle, flags, &id).done();
+            let words = format!("hooks.{kind}[0]");
+            assert!(done.code == 1 && done.err.contains(&words), "{done:?}");
+            assert_eq!(fs::read_to_string(&log).unwrap(), "poststop stopped\n");
+            lab.corten(&["state", &id]).fails(1, "does not exist");
+        }
+    }
 }
 
 fn a_failed_poststop_hook_is_a_warning_and_the_next_one_runs(lab: &Lab) {
