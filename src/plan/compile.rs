@@ -110,7 +110,10 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     );
     match cgroup {
         Some(cgroup) => limit(&mut planner, &room, cgroup),
-        None => warn_of_devices(&mut planner, &room),
+        None => {
+            warn_of_devices(&mut planner, &room);
+            warn_of_escape(&mut planner, &namespaces);
+        }
     }
     on_the_host(&mut planner, &room);
     if let Some((groups, _)) = &groups {
@@ -270,6 +273,15 @@ fn limit(planner: &mut Planner, room: &Room<'_>, cgroup: cgroups::plan::CgroupPl
 fn warn_of_devices(planner: &mut Planner, room: &Room<'_>) {
     if room.host.privileged && !room.linux.resources.devices.is_empty() {
         planner.warn("linux.resources.devices: not enforced without a cgroup".to_owned());
+    }
+}
+
+/// What a program leaves running can then be found by nothing. The second sentence is what callers look for.
+fn warn_of_escape(planner: &mut Planner, namespaces: &Namespaces) {
+    if !namespaces.is_new(NamespaceType::Pid) {
+        planner.warn(
+            "linux.namespaces: neither a cgroup nor a pid namespace of its own holds the container's processes together. Such configuration is strongly discouraged: not all of them can be killed".to_owned(),
+        );
     }
 }
 

@@ -20,6 +20,7 @@ tests![
     rootless_with_ids_that_are_not_granted_names_the_refusal,
     rootless_groups_that_cannot_be_set_are_refused,
     rootless_without_cgroup_rights_goes_on_without_a_cgroup,
+    rootless_without_anything_that_holds_processes_together_is_warned_of,
     rootless_limits_without_cgroup_rights_name_the_field,
     rootless_delegated_cgroup_is_used,
     rootless_flag_decides_whether_a_cgroup_may_be_missing,
@@ -347,6 +348,25 @@ fn rootless_without_cgroup_rights_goes_on_without_a_cgroup(lab: &Lab) {
     let done = user.run(&bundle);
     assert!(done.err.contains("permission denied"), "{done:?}");
     done.fails(1, "linux.cgroupsPath: cannot make cgroup /not-mine: ");
+}
+
+fn rootless_without_anything_that_holds_processes_together_is_warned_of(lab: &Lab) {
+    let user = User::new(lab);
+    let mut bundle = user.bundle("true");
+    bundle.share("pid");
+    for mount in bundle.config["mounts"].as_array_mut().unwrap() {
+        if mount["type"] == "proc" {
+            *mount = json!({"destination": "/proc", "type": "none", "source": "/proc", "options": ["rbind", "nosuid", "nodev", "noexec"]});
+        }
+    }
+    let done = user.run(&bundle).ok();
+    assert!(
+        done.err
+            .contains("Such configuration is strongly discouraged"),
+        "{done:?}"
+    );
+    let done = user.run(&user.bundle("true")).ok();
+    assert!(!done.err.contains("strongly discouraged"), "{done:?}");
 }
 
 fn rootless_limits_without_cgroup_rights_name_the_field(lab: &Lab) {
