@@ -14,6 +14,7 @@ tests![
     run_returns_the_exit_code_of_the_program,
     run_returns_128_and_the_signal_of_a_killed_program,
     run_passes_stdin_stdout_and_stderr,
+    the_program_has_stdio_and_the_descriptors_that_were_promised,
     run_removes_the_container_at_the_end,
     run_with_keep_leaves_a_stopped_container,
     run_forwards_signals,
@@ -74,6 +75,20 @@ fn run_passes_stdin_stdout_and_stderr(lab: &Lab) {
         (done.out.as_str(), done.err.as_str()),
         ("out hello\n", "err hello\n")
     );
+}
+
+fn the_program_has_stdio_and_the_descriptors_that_were_promised(lab: &Lab) {
+    let files = ["first", "second", "third"].map(|name| lab.file(name, &format!("{name}\n")));
+    let [first, second, third] = files.map(|path| path.display().to_string());
+    let promise = format!(
+        "exec 3<{first} 4<{second} 5<{third} 9</; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\""
+    );
+    let mut bundle = lab.bundle();
+    bundle.sh("ls /proc/$$/fd; cat <&3; cat <&4; echo $LISTEN_FDS");
+    let call = lab.run_call(&bundle, &["--preserve-fds", "1"], &lab.id());
+    let done = call.within(lab, &promise).done().ok();
+    let expected = ["0", "1", "2", "3", "4", "first", "second", "1"];
+    assert_eq!(done.lines(), expected, "{done:?}");
 }
 
 fn run_removes_the_container_at_the_end(lab: &Lab) {
