@@ -133,6 +133,7 @@ fn run_request(directory: &Path, overlay: Option<Overlay>) -> RunRequest {
             cgroup_driver: CgroupDriver::Cgroupfs,
             rootless: Rootless::Auto,
             log: Arc::new(Log::to_stderr("corten")),
+            trace: None,
         },
         attachment: Attachment::Foreground,
         at_end: AtEnd::Delete,

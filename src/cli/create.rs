@@ -1,12 +1,14 @@
 //! `create`: make the container and stop before its program.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::{Call, Subcommand, Words, absolute};
 use crate::engine::{self, CreateRequest, Keyring, Overlay, RootChange};
 use crate::error::Result;
+use crate::execute::trace::Trace;
 use crate::state::Id;
 
 /// Flags and words.
@@ -14,6 +16,8 @@ use crate::state::Id;
 pub(super) struct Create {
     #[command(flatten)]
     flags: CreateFlags,
+    #[command(flatten)]
+    trace: TraceFlag,
     /// The container's id
     #[arg(value_name = "ID", required = true)]
     id: String,
@@ -90,7 +94,23 @@ impl CreateFlags {
             cgroup_driver: call.globals.cgroup_driver(),
             rootless: call.globals.rootless()?,
             log: call.log.clone(),
+            trace: None,
         })
+    }
+}
+
+/// `--trace`, of the commands that carry out a plan.
+#[derive(Debug, Args)]
+pub(super) struct TraceFlag {
+    /// Write how long each step took to this file, for Perfetto; "-" shows it on standard error
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+impl TraceFlag {
+    pub(super) fn open(&self) -> Result<Option<Arc<Trace>>> {
+        let trace = self.trace.as_deref().map(Trace::open).transpose()?;
+        Ok(trace.map(Arc::new))
     }
 }
 
@@ -109,7 +129,10 @@ impl Subcommand for Create {
     const PREFIX: &'static str = "create failed";
 
     fn run(self, call: &Call) -> Result<u8> {
-        engine::create(&self.flags.request(&self.id, call)?)?;
+        engine::create(&CreateRequest {
+            trace: self.trace.open()?,
+            ..self.flags.request(&self.id, call)?
+        })?;
         Ok(0)
     }
 }

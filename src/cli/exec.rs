@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::create::TraceFlag;
 use super::{Call, FlagsEnd, Subcommand, Words, absolute, user};
 use crate::engine::{self, Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused};
 use crate::error::{Code, Failure, Result};
@@ -63,6 +64,8 @@ pub(super) struct Exec {
     /// Allow it in a paused container
     #[arg(long)]
     ignore_paused: bool,
+    #[command(flatten)]
+    trace: TraceFlag,
     /// The container's id, then the program and its arguments
     #[arg(value_name = "ID [PROGRAM", required = true, num_args = 1.., trailing_var_arg = true)]
     words: Vec<String>,
@@ -78,6 +81,7 @@ impl Subcommand for Exec {
 
     fn run(mut self, call: &Call) -> Result<u8> {
         let args = self.words.split_off(1);
+        let trace = self.trace.open()?;
         let optional = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
         engine::exec(&ExecRequest {
             id: Id::parse(&self.words[0])?,
@@ -99,6 +103,7 @@ impl Subcommand for Exec {
             },
             process: self.process(args)?,
             log: call.log.clone(),
+            trace,
         })
     }
 }

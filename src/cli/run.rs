@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::create::CreateFlags;
+use super::create::{CreateFlags, TraceFlag};
 use super::{Call, Subcommand, Words, duration};
-use crate::engine::{self, AtEnd, Attachment, RunRequest, Subreaper};
+use crate::engine::{self, AtEnd, Attachment, CreateRequest, RunRequest, Subreaper};
 use crate::error::Result;
 
 /// Flags and words.
@@ -14,6 +14,8 @@ use crate::error::Result;
 pub(super) struct Run {
     #[command(flatten)]
     flags: CreateFlags,
+    #[command(flatten)]
+    trace: TraceFlag,
     /// Return when the program has been started
     #[arg(short, long)]
     detach: bool,
@@ -39,7 +41,10 @@ impl Subcommand for Run {
 
     fn run(self, call: &Call) -> Result<u8> {
         engine::run(&RunRequest {
-            create: self.flags.request(&self.id, call)?,
+            create: CreateRequest {
+                trace: self.trace.open()?,
+                ..self.flags.request(&self.id, call)?
+            },
             attachment: if self.detach {
                 Attachment::Detached
             } else {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::create::overlay;
+use super::create::{TraceFlag, overlay};
 use super::{Call, FlagsEnd, Subcommand, Words, absolute, size, user};
 use crate::engine::{self, Network, ShellRequest, UserNamespace};
 use crate::error::Result;
@@ -55,6 +55,8 @@ pub(super) struct Shell {
     /// Working directory
     #[arg(short, long, value_name = "DIR", default_value = "/")]
     workdir: String,
+    #[command(flatten)]
+    trace: TraceFlag,
     /// The program and its arguments [default: a shell]
     #[arg(value_name = "PROGRAM", trailing_var_arg = true)]
     args: Vec<String>,
@@ -68,6 +70,7 @@ impl Subcommand for Shell {
     const PREFIX: &'static str = "shell failed";
 
     fn run(self, call: &Call) -> Result<u8> {
+        let trace = self.trace.open()?;
         engine::shell(&ShellRequest {
             root: call.root()?,
             data: call.globals.data()?,
@@ -96,6 +99,7 @@ impl Subcommand for Shell {
             cgroup_driver: call.globals.cgroup_driver(),
             rootless: call.globals.rootless()?,
             log: call.log.clone(),
+            trace,
         })
     }
 }

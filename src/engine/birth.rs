@@ -15,6 +15,7 @@ use crate::config::{self, Loaded, Mount, NamespaceType, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::clone::Process;
 use crate::execute::runtime::Setting;
+use crate::execute::trace::Trace;
 use crate::execute::{Created, Runtime};
 use crate::host::{Host, Own};
 use crate::namespaces::plan::Namespaces;
@@ -56,12 +57,14 @@ pub struct Made {
 
 /// Reads the configuration and decides; looks at the host, changes nothing.
 pub fn decide(create: &CreateRequest, start: Start, stay: Stay) -> Result<Decision> {
-    let mut loaded = match &create.config {
-        Some(path) => config::load_file(path)?,
-        None => config::load(&create.bundle)?,
-    };
+    let trace = create.trace.as_deref();
+    let loaded = Trace::time(trace, "read config.json", || match &create.config {
+        Some(path) => config::load_file(path),
+        None => config::load(&create.bundle),
+    });
+    let mut loaded = loaded?;
     add_volumes(&mut loaded.spec, &create.volumes)?;
-    let mut loaded = checked(create, loaded)?;
+    let mut loaded = Trace::time(trace, "check config.json", || checked(create, loaded))?;
     let own = Own::probe()?;
     if rootless::complete(&mut loaded.spec, &own) {
         // What is kept must tell `exec` of the namespace.
@@ -79,14 +82,21 @@ pub fn decide_loaded(
     stay: Stay,
 ) -> Result<Decision> {
     let spec = &loaded.spec;
-    let mut host = Host::probe(spec, spec.process.as_ref(), own)?;
+    let trace = create.trace.as_deref();
+    let host = Trace::time(trace, "look at the host", || {
+        Host::probe(spec, spec.process.as_ref(), own)
+    });
+    let mut host = host?;
     host.cgroup.access = cgroup_access(create, spec, &host).map_err(|fault| loaded.place(fault))?;
     if create.cgroup_driver == Driver::Systemd {
         host.cgroup.service = Some(cgroups::systemd::run::service()?);
     }
     let request = request(create, spec, start, stay)?;
-    let plan = compile::container(spec, &request, &host).map_err(|fault| loaded.place(fault))?;
-    check::check(&plan)?;
+    let plan = Trace::time(trace, "make the plan", || {
+        compile::container(spec, &request, &host)
+    });
+    let plan = plan.map_err(|fault| loaded.place(fault))?;
+    Trace::time(trace, "check the plan", || check::check(&plan))?;
     let cgroup = plan.runtime.iter().find_map(|step| match &step.op {
         RuntimeOp::CreateCgroup { path, .. } | RuntimeOp::StartUnit { path, .. } => {
             Some(path.clone())
@@ -350,7 +360,9 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
     let cgroup_mount = cgroups::run::open_mount(&host.cgroup.mount)?;
     let made_above = cgroups_above(&plan, cgroup_mount.as_fd())?;
     record.undo.extend(made_above.iter().cloned());
-    let (mut container, lock) = Container::reserve(&create.root, &create.id)?;
+    let (mut container, lock) = Trace::time(create.trace.as_deref(), "take the id", || {
+        Container::reserve(&create.root, &create.id)
+    })?;
     let in_user_namespace = loaded
         .spec
         .linux
@@ -366,8 +378,12 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
         signals,
         in_user_namespace,
         log: &create.log,
+        trace: create.trace.as_deref(),
     };
     let made = Runtime::create(&plan, &mut container, setting).and_then(Runtime::run);
+    if let Some(trace) = &create.trace {
+        trace.finish_or_warn(&create.log);
+    }
     let created = match made {
         Ok(created) => created,
         Err(failure) => {

@@ -48,8 +48,13 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         signals,
         in_user_namespace: plan_request.namespaces & libc::CLONE_NEWUSER != 0,
         log: &request.log,
+        trace: request.trace.as_deref(),
     };
-    let created = Runtime::exec(&plan, &target, setting)?.run()?;
+    let created = Runtime::exec(&plan, &target, setting).and_then(Runtime::run);
+    if let Some(trace) = &request.trace {
+        trace.finish_or_warn(&request.log);
+    }
+    let created = created?;
     if stay == Stay::Detach {
         return Ok(0);
     }

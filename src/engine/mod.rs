@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::cli::globals::{CgroupDriver, Rootless};
 use crate::cli::log::Log;
 use crate::error::Result;
+use crate::execute::trace::Trace;
 use crate::plan::request::Start;
 use crate::plan::show;
 use crate::process::terminal::Stay;
@@ -63,6 +64,8 @@ pub struct CreateRequest {
     pub rootless: Rootless,
     /// For steps and warnings; the failure is returned.
     pub log: Arc<Log>,
+    /// Is told how long each step took.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// How the container gets its root.
@@ -159,6 +162,8 @@ pub struct ExecRequest {
     pub when_paused: WhenPaused,
     /// As in [`CreateRequest::log`].
     pub log: Arc<Log>,
+    /// As in [`CreateRequest::trace`].
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// Where the process of `exec` is described.
@@ -283,6 +288,8 @@ pub struct ShellRequest {
     pub rootless: Rootless,
     /// As in [`CreateRequest::log`].
     pub log: Arc<Log>,
+    /// As in [`CreateRequest::trace`].
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// `create`.

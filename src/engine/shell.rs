@@ -155,6 +155,7 @@ fn create_request(request: &ShellRequest) -> Result<CreateRequest> {
         cgroup_driver: request.cgroup_driver,
         rootless: request.rootless,
         log: request.log.clone(),
+        trace: request.trace.clone(),
     })
 }
 

@@ -14,5 +14,6 @@ pub mod message;
 pub mod pid_file;
 pub mod report;
 pub mod runtime;
+pub mod trace;
 
 pub use runtime::{Created, Runtime};

@@ -15,6 +15,7 @@ use super::clone::{self, Control, Placeholder, Process};
 use super::init::{self, EMPTY};
 use super::message;
 use super::report::Report;
+use super::trace::{self, Trace};
 use crate::cgroups;
 use crate::cgroups::systemd::plan::{Kind as UnitKind, Unit};
 use crate::cgroups::{CgroupPath, Enable, systemd};
@@ -86,6 +87,9 @@ pub struct Runtime<'a> {
     pid_file: Option<&'a Path>,
     in_user_namespace: bool,
     log: &'a Log,
+    trace: Option<&'a Trace>,
+    /// When each step began and ended, if there is a trace.
+    times: Vec<(u64, u64)>,
     /// How many of init's steps the log has been told.
     told: Cell<usize>,
 }
@@ -109,6 +113,8 @@ pub struct Setting<'a> {
     pub in_user_namespace: bool,
     /// Is told the steps.
     pub log: &'a Log,
+    /// Is told their times.
+    pub trace: Option<&'a Trace>,
 }
 
 impl<'a> Runtime<'a> {
@@ -144,7 +150,8 @@ impl<'a> Runtime<'a> {
             cgroup_mount: setting.cgroup_mount,
             signals: setting.signals,
             slots: vec![EMPTY; plan.slots],
-            report: Report::new().act(|| "cannot map the report page")?,
+            report: Report::new(setting.trace.map_or(0, |_| plan.init.len()))
+                .act(|| "cannot map the report page")?,
             disguise: disguise(plan)?,
             near: descriptor::owned(near),
             far: Some(descriptor::owned(far)),
@@ -157,6 +164,8 @@ impl<'a> Runtime<'a> {
             pid_file: None,
             in_user_namespace: setting.in_user_namespace,
             log: setting.log,
+            trace: setting.trace,
+            times: Vec::new(),
             told: Cell::new(0),
         })
     }
@@ -164,11 +173,13 @@ impl<'a> Runtime<'a> {
     /// Walks the list. On a failure init is dead when this returns; what else was made is the
     /// caller's to undo, from the record.
     pub fn run(mut self) -> Result<Created> {
-        let walked = self
-            .plan
-            .runtime
-            .iter()
-            .try_for_each(|step| self.step(step).map_err(|failure| named(failure, step)));
+        let walked = self.plan.runtime.iter().try_for_each(|step| {
+            self.timed_step(step)
+                .map_err(|failure| named(failure, step))
+        });
+        if let Some(trace) = self.trace {
+            trace.walked(self.plan, &self.times, &self.report);
+        }
         match (walked, self.init.take()) {
             (Ok(()), Some(process)) => Ok(Created {
                 process,
@@ -212,6 +223,16 @@ impl<'a> Runtime<'a> {
             Ok(_) | Err(Errno(libc::ECHILD)) => failure,
             Err(errno) => Failure::system("cannot wait for init", errno),
         }
+    }
+
+    fn timed_step(&mut self, step: &'a Step<RuntimeOp>) -> Result<()> {
+        if self.trace.is_none() {
+            return self.step(step);
+        }
+        let begin = trace::now();
+        let done = self.step(step);
+        self.times.push((begin, trace::now()));
+        done
     }
 
     fn step(&mut self, step: &'a Step<RuntimeOp>) -> Result<()> {

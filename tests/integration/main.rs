@@ -28,6 +28,7 @@ mod resources;
 mod rootless;
 mod seccomp;
 mod systemd;
+mod trace;
 
 fn main() -> std::process::ExitCode {
     harness::runner::main(
@@ -48,6 +49,7 @@ fn main() -> std::process::ExitCode {
             parity::TESTS,
             process::TESTS,
             readiness::TESTS,
+            trace::TESTS,
             resources::TESTS,
             rootless::TESTS,
             seccomp::TESTS,
