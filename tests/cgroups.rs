@@ -630,7 +630,7 @@ fn memory_kills_are_counted_and_limits_below_usage_refused() {
                 .to_string();
             assert!(
                 text.starts_with(
-                    "linux.resources.memory.limit: a limit of 1 is not above the usage"
+                    "linux.resources.memory.limit: rejecting memory limit 1: it is not above the usage"
                 ),
                 "{text}"
             );

@@ -347,7 +347,10 @@ pub fn check_usage(dir: BorrowedFd<'_>, limit: &UsageLimit) -> Result<()> {
     if limit.limit > used {
         return Ok(());
     }
-    let text = format!("a limit of {} is not above the usage, {used}", limit.limit);
+    let text = format!(
+        "rejecting memory limit {}: it is not above the usage, {used}",
+        limit.limit
+    );
     Err(Failure::config(limit.field.clone(), text))
 }
 

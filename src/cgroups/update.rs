@@ -16,10 +16,14 @@ use crate::error::{Act, Failure, Field, Result};
 use crate::sys::Errno;
 use crate::sys::cgroup::read_file;
 
-/// Changes what `wanted` names and leaves the rest.
+/// Changes what `wanted` names and leaves the rest; the answer is a warning.
 ///
 /// `unit` is systemd's, who is told before the files are written.
-pub fn update(directory: BorrowedFd<'_>, unit: Option<&str>, wanted: Resources) -> Result<()> {
+pub fn update(
+    directory: BorrowedFd<'_>,
+    unit: Option<&str>,
+    wanted: Resources,
+) -> Result<Option<&'static str>> {
     let host = CgroupHost::probe(Some("/"), DeviceFilter::NotPermitted)?;
     let wanted = complete(wanted, |file| read(directory, file))?;
     let mut writes = plan_writes(&wanted, &host)?;
@@ -47,7 +51,7 @@ pub fn update(directory: BorrowedFd<'_>, unit: Option<&str>, wanted: Resources) 
         }
         undo.extend(old);
     }
-    Ok(())
+    Ok(unit.and_then(|_| systemd::plan::conflict(&writes)))
 }
 
 fn tell(unit: Option<&str>, writes: &[Write]) -> Result<()> {
@@ -63,6 +67,14 @@ fn complete(
     mut wanted: Resources,
     read: impl Fn(&str) -> Result<Option<String>>,
 ) -> Result<Resources> {
+    if let Some(cpu) = &mut wanted.cpu
+        && cpu.period.is_none_or(|period| period == 0)
+        && cpu.quota.is_some_and(|quota| quota > 0)
+        && let Some(max) = read("cpu.max")?
+    {
+        let period = max.split_whitespace().nth(1);
+        cpu.period = period.and_then(|period| period.parse().ok());
+    }
     if let Some(cpu) = &mut wanted.cpu
         && cpu.period.is_some_and(|period| period != 0)
         && cpu.quota.is_none_or(|quota| quota == 0)
@@ -181,7 +193,7 @@ mod tests {
         );
         assert_eq!(
             complete(cpu(Some(7), None), had).unwrap(),
-            cpu(Some(7), None)
+            cpu(Some(7), Some(100_000))
         );
         assert_eq!(
             complete(cpu(Some(7), Some(9)), had).unwrap(),

@@ -90,7 +90,9 @@ impl Subcommand for Update {
         let cgroup = cgroup.ok_or_else(identity::not_running)?;
         let recorded = container.record().cgroup.as_ref();
         let unit = recorded.and_then(|cgroup| cgroup.unit.as_deref());
-        update::update(cgroup.directory(), unit, wanted)?;
+        if let Some(warning) = update::update(cgroup.directory(), unit, wanted)? {
+            call.log.warn(warning);
+        }
         Ok(0)
     }
 }

@@ -217,6 +217,8 @@ impl<'a> Runtime<'a> {
             Err(errno) => return Failure::system("cannot kill init", errno),
         }
         match process::wait_pidfd(pidfd) {
+            // A program that has run to its end is not why a later step failed.
+            Ok(_) if self.is_executed() => failure,
             Ok(status) if had_ended => self
                 .init_failure()
                 .unwrap_or_else(|| message::died(self.plan, self.report.step(), status)),
@@ -233,6 +235,10 @@ impl<'a> Runtime<'a> {
         let done = self.step(step);
         self.times.push((begin, trace::now()));
         done
+    }
+
+    fn is_executed(&self) -> bool {
+        self.report.step() + 1 >= self.plan.init.len() && self.report.failure().is_none()
     }
 
     fn step(&mut self, step: &'a Step<RuntimeOp>) -> Result<()> {

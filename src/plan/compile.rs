@@ -11,6 +11,7 @@ use super::request::{Console, Keyring, Request, Start};
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Stage};
 use super::{Plan, Planner, c_string, memory};
 use crate::cgroups;
+use crate::cgroups::systemd::plan as systemd;
 use crate::config::{Linux, NamespaceType, Process, Spec};
 use crate::error::{Failure, Field, Result};
 use crate::hooks::plan::{Environment, Kind, PreparedHook, STDERR, STDOUT, prepare_all};
@@ -243,6 +244,11 @@ fn keyring(planner: &mut Planner, request: &Request) -> Result<()> {
 
 /// Runtime: what the container's cgroup holds it to, while init mounts.
 fn limit(planner: &mut Planner, room: &Room<'_>, cgroup: cgroups::plan::CgroupPlan) {
+    if cgroup.unit.is_some()
+        && let Some(warning) = systemd::conflict(&cgroup.writes)
+    {
+        planner.warn(warning.to_owned());
+    }
     if let Some(unit) = cgroup.unit.filter(|unit| !unit.late.is_empty()) {
         let op = RuntimeOp::SetProperties {
             unit: unit.name,

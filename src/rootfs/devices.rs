@@ -88,6 +88,10 @@ fn asked_for(planner: &mut Planner, spec: &Spec, making: Making) -> Result<()> {
         return Ok(());
     };
     for (index, device) in linux.devices.iter().enumerate() {
+        // A link by the specification (Default Devices), whatever else is asked for.
+        if device.path == "/dev/ptmx" {
+            continue;
+        }
         let field = || Field::index("linux.devices", index);
         // The default nodes are there; asking for one of them again, as engines do, changes its owner or mode.
         let node = node_of(device, field())?;

@@ -25,6 +25,10 @@ tests![
     a_create_container_hook_begins_at_the_root,
     a_cgroup_that_somebody_froze_is_left_to_them,
     the_last_home_counts,
+    a_failed_hook_is_told_though_the_program_has_ended,
+    a_device_ptmx_is_the_link_of_the_specification,
+    properties_of_resources_may_be_spelt_in_capitals,
+    a_quota_alone_keeps_the_period,
     a_page_size_may_be_spelt_in_small_letters,
     the_words_of_a_wrong_memory_policy,
 ];
@@ -274,6 +278,50 @@ fn the_last_home_counts(lab: &Lab) {
         .set("/process/env/-", json!("HOME=/second"))
         .sh("echo $HOME");
     assert_eq!(lab.run(&bundle).ok().out, "/second\n");
+}
+
+fn a_failed_hook_is_told_though_the_program_has_ended(lab: &Lab) {
+    lab.need_corten("runc 1.1 runs it before the program");
+    for _ in 0..5 {
+        let mut bundle = lab.bundle();
+        bundle.hook("poststart", "sleep 0.1; exit 3");
+        lab.run(&bundle)
+            .fails(1, "error running poststart hook #0")
+            .fails(1, "exited with status 3");
+    }
+}
+
+fn a_device_ptmx_is_the_link_of_the_specification(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    let device = json!({"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2});
+    bundle
+        .userns()
+        .set("/linux/devices", json!([device]))
+        .args(&["readlink", "/dev/ptmx"]);
+    assert_eq!(lab.run(&bundle).ok().out, "pts/ptmx\n");
+}
+
+/// As readers that do not mind the case would take it; runc's is one.
+fn properties_of_resources_may_be_spelt_in_capitals(lab: &Lab) {
+    lab.need_controller("cpu");
+    let mut bundle = lab.bundle();
+    bundle
+        .set("/linux/resources/CPU", json!({"shares": 100}))
+        .args(&["cat", "/sys/fs/cgroup/cpu.weight"]);
+    assert_ne!(lab.run(&bundle).ok().out, "100\n");
+}
+
+fn a_quota_alone_keeps_the_period(lab: &Lab) {
+    lab.need_controller("cpu");
+    let mut bundle = lab.sleeper();
+    let cpu = json!({"quota": 5000, "period": 50_000});
+    bundle.set("/linux/resources/cpu", cpu);
+    let container = lab.start(&bundle);
+    lab.corten(&["update", "--cpu-quota", "6000", &container.id])
+        .ok();
+    let max = fs::read_to_string(container.cgroup_dir().join("cpu.max")).unwrap();
+    assert_eq!(max, "6000 50000\n");
+    container.end();
 }
 
 fn a_page_size_may_be_spelt_in_small_letters(lab: &Lab) {

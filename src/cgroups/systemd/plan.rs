@@ -184,10 +184,23 @@ fn annotated(annotations: &Pairs<String>) -> Result<Vec<Property>> {
     Ok(properties)
 }
 
+/// A warning where two writes ask for one property.
+pub fn conflict(writes: &[Write]) -> Option<&'static str> {
+    let is_idle = |write: &Write| write.file == "cpu.idle" && write.value == "1";
+    let has_weight = writes.iter().any(|write| write.file == "cpu.weight");
+    (has_weight && writes.iter().any(is_idle)).then_some(
+        "linux.resources.cpu: unable to apply both shares and idle to a unit of systemd, the shares are ignored",
+    )
+}
+
 /// What systemd can be told of planned writes. The others it does not touch.
 pub fn properties(writes: &[Write]) -> Vec<Property> {
     let mut all = Vec::new();
-    for write in writes {
+    let is_idle = conflict(writes).is_some();
+    let told = writes
+        .iter()
+        .filter(|write| !is_idle || write.file != "cpu.weight");
+    for write in told {
         add(&mut all, property(write));
     }
     all
@@ -440,6 +453,10 @@ mod tests {
                 property("CPUQuotaPerSecUSec", 60_000),
                 property("CPUQuotaPeriodUSec", 100_000)
             ]
+        );
+        assert_eq!(
+            told(r#"{"cpu":{"shares":200,"idle":1}}"#),
+            [property("CPUWeight", 0)]
         );
         let cpu = r#"{"cpu":{"quota":500000,"period":900000}}"#;
         let agreed = agreed(writes(&serde_json::from_str(cpu).unwrap()).unwrap());
