@@ -10,6 +10,7 @@
 pub mod cgroups;
 pub mod cli;
 pub mod config;
+pub mod criu;
 pub mod engine;
 pub mod error;
 pub mod execute;

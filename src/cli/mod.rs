@@ -23,6 +23,7 @@ pub mod log;
 pub mod signal;
 pub mod user;
 
+mod checkpoint;
 mod completion;
 mod create;
 mod delete;
@@ -36,6 +37,7 @@ mod list;
 mod man;
 mod pause;
 mod ps;
+mod restore;
 mod resume;
 mod run;
 mod shell;
@@ -94,6 +96,11 @@ pub trait Subcommand: Args {
     /// The exit status of the runtime's own failure.
     const FAILURE: u8 = 1;
 
+    /// Whether this machine has what it takes. podman asks `--help`, and takes help for a yes.
+    fn can_work() -> Result<()> {
+        Ok(())
+    }
+
     /// Carries it out; the exit status.
     fn run(self, call: &Call) -> Result<u8>;
 }
@@ -129,6 +136,7 @@ struct Entry {
     prefix: &'static str,
     failure: u8,
     define: fn() -> Command,
+    can_work: fn() -> Result<()>,
     run: fn(&ArgMatches, &Call) -> Result<u8>,
 }
 
@@ -140,6 +148,7 @@ const fn entry<T: Subcommand>() -> Entry {
         prefix: T::PREFIX,
         failure: T::FAILURE,
         define: || with_help(T::augment_args(Command::new(T::NAME)).about(T::ABOUT)),
+        can_work: T::can_work,
         run: |matches, call| {
             T::from_arg_matches(matches)
                 .map_err(arguments::failure)?
@@ -171,6 +180,8 @@ static COMMANDS: &[Entry] = &[
     entry::<resume::Resume>(),
     entry::<update::Update>(),
     entry::<events::Events>(),
+    entry::<checkpoint::Checkpoint>(),
+    entry::<restore::Restore>(),
     entry::<spec::SpecCommand>(),
     entry::<features::Features>(),
     entry::<stop::Stop>(),
@@ -277,7 +288,10 @@ fn parse_and_run(entry: &Entry, call: &Call, words: Vec<String>) -> Result<u8> {
     };
     let mut definition = definition(entry, call.program);
     match arguments::read(&definition, typed)? {
-        Read::Help => print(&definition.render_help().to_string()).map(|()| 0),
+        Read::Help => {
+            (entry.can_work)()?;
+            print(&definition.render_help().to_string()).map(|()| 0)
+        }
         Read::Canonical { flags, words } => {
             check_count(entry, call, words.len())?;
             (entry.run)(&arguments::values(definition, flags, &words)?, call)
@@ -329,6 +343,7 @@ fn help_for(call: &Call, name: Option<String>) -> Result<u8> {
     };
     match COMMANDS.iter().find(|entry| entry.name == name) {
         Some(entry) => {
+            (entry.can_work)()?;
             print(&definition(entry, call.program).render_help().to_string()).map(|()| 0)
         }
         None => Err(unknown(call, &name)),

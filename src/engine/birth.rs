@@ -12,11 +12,12 @@ use crate::cgroups::layout::Access;
 use crate::cli::globals::{CgroupDriver as Driver, Rootless};
 use crate::cli::log::Level;
 use crate::config::{self, Loaded, Mount, NamespaceType, Spec};
+use crate::criu;
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::clone::Process;
 use crate::execute::runtime::Setting;
 use crate::execute::trace::Trace;
-use crate::execute::{Created, Runtime};
+use crate::execute::{Created, Restoration, Runtime};
 use crate::host::{Host, Own};
 use crate::namespaces::plan::Namespaces;
 use crate::plan::compile;
@@ -335,11 +336,16 @@ pub fn inherited(preserve_fds: u32) -> Result<listen::Inherited> {
 
 /// Makes the container; whatever fails, nothing is left.
 pub fn make(create: &CreateRequest, start: Start, stay: Stay, signals: &Signals) -> Result<Made> {
-    execute(create, decide(create, start, stay)?, signals)
+    execute(create, decide(create, start, stay)?, signals, None)
 }
 
 /// Carries a decision out.
-pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) -> Result<Made> {
+pub fn execute(
+    create: &CreateRequest,
+    decision: Decision,
+    signals: &Signals,
+    restoration: Option<Restoration>,
+) -> Result<Made> {
     let Decision {
         plan,
         loaded,
@@ -379,6 +385,7 @@ pub fn execute(create: &CreateRequest, decision: Decision, signals: &Signals) ->
         in_user_namespace,
         log: &create.log,
         trace: create.trace.as_deref(),
+        restoration,
     };
     let made = Runtime::create(&plan, &mut container, setting).and_then(Runtime::run);
     if let Some(trace) = &create.trace {
@@ -526,6 +533,9 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         | Op::ShareResctrlGroup { .. }
         | Op::WriteSchemata { .. }
         | Op::EnterResctrlGroup { .. } => None,
+        Op::StartRestore => Some(Undo::RemoveDirectory {
+            path: state.join(criu::STAGE),
+        }),
         // Removed with the state directory, whose files `destroy` knows.
         Op::KeepConfiguration | Op::Record(_) | Op::ListenForStart | Op::ListenForReadiness => None,
         // The cgroup has its own place in the record, and those above it come from `cgroups_above`.
@@ -569,6 +579,9 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         | Op::VerifyNamespaces { .. }
         | Op::SendPidfd { .. }
         | Op::PassReadiness
+        | Op::RestoreProcesses
+        | Op::CompareMounts
+        | Op::ResumeProcesses
         | Op::AwaitExecution => None,
     }
 }

@@ -7,18 +7,22 @@
 //! same for one more process in a container that is there, `shell.rs` for a configuration of its own.
 
 mod birth;
+mod checkpoint;
 mod exec;
+mod restore;
 mod rootless;
 mod shell;
 
 pub use birth::{LAYERS_ANNOTATION, OVERLAY_ANNOTATION};
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::globals::{CgroupDriver, Rootless};
 use crate::cli::log::Log;
+use crate::criu::plan::Flags;
 use crate::error::Result;
 use crate::execute::trace::Trace;
 use crate::plan::request::Start;
@@ -209,6 +213,55 @@ pub enum WhenPaused {
     Wait,
 }
 
+/// `checkpoint`.
+#[derive(Debug)]
+pub struct CheckpointRequest {
+    /// The container.
+    pub id: Id,
+    /// Where its state is.
+    pub root: Root,
+    /// Where the images go, absolute.
+    pub image: PathBuf,
+    /// Where the log goes, absolute.
+    pub work: PathBuf,
+    /// Images of an earlier pre-dump, relative to `image`.
+    pub parent: Option<PathBuf>,
+    /// For criu.
+    pub flags: Flags,
+    /// What becomes of the container.
+    pub after: After,
+    /// Is told when the server of lazy pages is ready.
+    pub status_fd: Option<RawFd>,
+    /// Gets the memory.
+    pub page_server: Option<(String, u16)>,
+    /// As in [`CreateRequest::log`].
+    pub log: Arc<Log>,
+}
+
+/// What becomes of a container after its checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It is deleted.
+    Gone,
+    /// `--leave-running`.
+    Running,
+    /// `--pre-dump`: only its memory was saved, and it goes on.
+    PreDump,
+}
+
+/// `restore`.
+#[derive(Debug)]
+pub struct RestoreRequest {
+    /// The container, as `run` would make it.
+    pub run: RunRequest,
+    /// Where the images are, absolute.
+    pub image: PathBuf,
+    /// Where the log goes, absolute.
+    pub work: PathBuf,
+    /// For criu.
+    pub flags: Flags,
+}
+
 /// `explain`: the plan of a `create`, without carrying it out.
 #[derive(Debug)]
 pub struct ExplainRequest {
@@ -322,6 +375,16 @@ pub fn run(request: &RunRequest) -> Result<u8> {
 pub fn exec(request: &ExecRequest) -> Result<u8> {
     let signals = Signals::block()?;
     exec::run(request, &signals)
+}
+
+/// `checkpoint`.
+pub fn checkpoint(request: &CheckpointRequest) -> Result<()> {
+    checkpoint::run(request)
+}
+
+/// `restore`: the exit status of the program, 0 when detached.
+pub fn restore(request: &RestoreRequest) -> Result<u8> {
+    restore::run(request)
 }
 
 /// `explain`: the text.

@@ -125,7 +125,7 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
     rootless::complete(&mut spec, &own);
     let loaded = birth::checked(&create, Loaded::from_spec(spec)?)?;
     let decision = birth::decide_loaded(&create, loaded, &own, Start::Now, stay)?;
-    let made = birth::execute(&create, decision, &signals)?;
+    let made = birth::execute(&create, decision, &signals, None)?;
     let run = RunRequest {
         create,
         attachment: Attachment::Foreground,

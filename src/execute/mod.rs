@@ -16,4 +16,4 @@ pub mod report;
 pub mod runtime;
 pub mod trace;
 
-pub use runtime::{Created, Runtime};
+pub use runtime::{Created, Restoration, Runtime};

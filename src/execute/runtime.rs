@@ -1,6 +1,7 @@
 //! The runtime's half: acts, step by step; on the first failure, kills and undoes.
 
 mod outside;
+mod restore;
 mod wait;
 
 use std::cell::Cell;
@@ -33,6 +34,8 @@ use crate::sys::poll::{Deadline, Watch};
 use crate::sys::process::Clone3;
 use crate::sys::{Errno, descriptor, fs, namespace, poll, process, socket};
 use crate::{namespaces, network, rootfs, volumes};
+
+pub use restore::Restoration;
 
 /// How long init may take from one gate to the next: a slow network filesystem may take its time, a
 /// dead one must not keep the caller for ever.
@@ -86,6 +89,8 @@ pub struct Runtime<'a> {
     /// Where the number of init stands, once it does.
     pid_file: Option<&'a Path>,
     in_user_namespace: bool,
+    restoration: Option<Restoration>,
+    under_way: Option<restore::UnderWay>,
     log: &'a Log,
     trace: Option<&'a Trace>,
     /// When each step began and ended, if there is a trace.
@@ -115,6 +120,8 @@ pub struct Setting<'a> {
     pub log: &'a Log,
     /// Is told their times.
     pub trace: Option<&'a Trace>,
+    /// For `restore`.
+    pub restoration: Option<Restoration>,
 }
 
 impl<'a> Runtime<'a> {
@@ -163,6 +170,8 @@ impl<'a> Runtime<'a> {
             placeholder: None,
             pid_file: None,
             in_user_namespace: setting.in_user_namespace,
+            restoration: setting.restoration,
+            under_way: None,
             log: setting.log,
             trace: setting.trace,
             times: Vec::new(),
@@ -368,6 +377,7 @@ impl<'a> Runtime<'a> {
                 birthplace,
             } => self.start_init(*namespaces, *birthplace),
             RuntimeOp::AdoptInit => self.adopt_init(),
+            RuntimeOp::StartRestore => self.start_restore(),
             op => self.init_step(op),
         }
     }
@@ -444,6 +454,12 @@ impl<'a> Runtime<'a> {
                     .map_or(EMPTY, |init| init.pidfd.as_raw_fd());
                 terminal::send_descriptor("--pidfd-socket", &socket, b"pidfd", init)
             }
+            RuntimeOp::RestoreProcesses => {
+                self.go_on_restoring()?;
+                self.restore_until("post-restore")
+            }
+            RuntimeOp::CompareMounts => self.compare_mounts(pid),
+            RuntimeOp::ResumeProcesses => self.finish_restore(),
             // The other three know all others.
             op => Err(Failure::new(
                 Code::System,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::request::{Console, Keyring, Request, Start};
 
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Stage};
-use super::{Plan, Planner, c_string, memory};
+use super::{Plan, Planner, Step, c_string, memory};
 use crate::cgroups;
 use crate::cgroups::systemd::plan as systemd;
 use crate::config::{Linux, NamespaceType, Process, Spec};
@@ -159,6 +159,65 @@ fn make_cgroup(cgroup: &cgroups::CgroupPlan) -> RuntimeOp {
             enable: cgroup.enable.clone(),
         },
     }
+}
+
+/// The plan of `restore`, from that of `run`: criu takes init's place. The program has begun already, so
+/// the hooks around its beginning are not run again, but for those that prepare the host.
+pub fn restored(plan: Plan) -> Result<Plan> {
+    use RuntimeOp as Op;
+    let mut runtime = Vec::with_capacity(plan.runtime.len());
+    let criu = |op| Step {
+        op,
+        field: Field::default(),
+    };
+    let (mut begun, mut made) = (false, false);
+    for step in plan.runtime {
+        match &step.op {
+            Op::StartInit { .. } => {
+                runtime.push(criu(Op::StartRestore));
+                begun = true;
+            }
+            Op::MoveInterface { .. } => {
+                let text = "the interfaces of a checkpoint cannot be brought again";
+                return Err(Failure::config(step.field, text));
+            }
+            Op::StartUnit { .. }
+            | Op::MakeResctrlGroup { .. }
+            | Op::FindResctrlGroup { .. }
+            | Op::ShareResctrlGroup { .. } => {
+                let text = "restored processes can be put into a cgroup alone";
+                return Err(
+                    Failure::config(step.field, text).because(format!("cannot {}", step.op))
+                );
+            }
+            Op::Record(Stage::Created) => {
+                runtime.push(criu(Op::RestoreProcesses));
+                runtime.push(criu(Op::CompareMounts));
+                made = true;
+                runtime.push(step);
+            }
+            Op::RunHook {
+                kind: Kind::Prestart | Kind::CreateRuntime,
+                ..
+            }
+            | Op::Record(_)
+            | Op::KeepConfiguration
+            | Op::ConnectConsole { .. }
+            | Op::CreateCgroup { .. }
+            | Op::WriteCgroup(_)
+            | Op::AttachDeviceProgram(_)
+            | Op::DelegateCgroup { .. }
+            | Op::WritePidFile { .. } => runtime.push(step),
+            _ => {}
+        }
+    }
+    debug_assert!(begun && made, "every run clones and records");
+    runtime.push(criu(Op::ResumeProcesses));
+    Ok(Plan {
+        runtime,
+        init: Vec::new(),
+        ..plan
+    })
 }
 
 pub(super) fn filter(linux: &Linux) -> Result<Option<seccomp::Filter>> {

@@ -674,6 +674,14 @@ pub enum RuntimeOp {
     ReceiveTerminal,
     /// Namespaces of the child compared with the container's.
     VerifyNamespaces { namespaces: i32 },
+    /// criu, in a mount namespace of its own, up to the container's namespaces.
+    StartRestore,
+    /// All but their first step.
+    RestoreProcesses,
+    /// With those at the checkpoint.
+    CompareMounts,
+    /// criu lets go of them.
+    ResumeProcesses,
     /// For init, which compares where the runtime may not look.
     OpenNamespaces { list: Slot },
     /// Decimal, no newline, atomic.
@@ -1153,6 +1161,10 @@ impl fmt::Display for RuntimeOp {
                 write!(f, "pass the seccomp listener to {}", listener.path)
             }
             Self::ReceiveTerminal => f.write_str("receive the terminal"),
+            Self::StartRestore => f.write_str("have criu make the namespaces"),
+            Self::RestoreProcesses => f.write_str("have criu restore the processes"),
+            Self::CompareMounts => f.write_str("compare the mounts with those at the checkpoint"),
+            Self::ResumeProcesses => f.write_str("have criu let go of the processes"),
             Self::OpenNamespaces { .. } => {
                 f.write_str("open the list of the container's namespaces")
             }

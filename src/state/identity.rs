@@ -169,6 +169,25 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_a_session_is_no_process() {
+        // The leader ends and is waited for; its session goes on.
+        let script = "exec 2>/dev/null; setsid sh -c 'echo $$; sleep 10 >/dev/null & echo $!'";
+        let done = std::process::Command::new("sh")
+            .args(["-c", script])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(done.stdout).unwrap();
+        let mut pids = text
+            .lines()
+            .map(|line| line.parse::<libc::pid_t>().unwrap());
+        let (leader, member) = (pids.next().unwrap(), pids.next().unwrap());
+        assert!(Process::find(leader, 1).unwrap().is_none());
+        let began = start_time(member).unwrap().unwrap();
+        let member = Process::find(member, began).unwrap().unwrap();
+        member.signal(libc::SIGKILL).unwrap();
+    }
+
+    #[test]
     fn a_process_is_alive_until_it_has_ended_even_if_nobody_waits_for_it() {
         let mut child = std::process::Command::new("sleep")
             .arg("1000")

@@ -478,12 +478,14 @@ pub fn execve(path: &CStr, args: &CStringArray, env: &CStringArray, extra: Optio
     Errno::last()
 }
 
-/// pidfd_open(2).
+/// pidfd_open(2). Of a number that only a session or process group still has, whose leader has ended, it says
+/// EINVAL or ENOENT; that there is no such process is ESRCH here.
 pub fn pidfd_open(pid: i32) -> Result<RawFd> {
     // SAFETY: integers only; the descriptor has O_CLOEXEC by itself.
-    Ok(descriptor(check(unsafe {
-        libc::syscall(libc::SYS_pidfd_open, pid, 0)
-    })?))
+    match check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }) {
+        Err(Errno(libc::EINVAL | libc::ENOENT)) if pid > 0 => Err(Errno(libc::ESRCH)),
+        opened => Ok(descriptor(opened?)),
+    }
 }
 
 /// pidfd_getfd(2): a copy of a descriptor of another process.

@@ -11,6 +11,7 @@ mod harness;
 
 mod attacks;
 mod bad_input;
+mod checkpoint;
 mod exec;
 mod hooks;
 mod idmap;
@@ -36,6 +37,7 @@ fn main() -> std::process::ExitCode {
         &[
             attacks::TESTS,
             bad_input::TESTS,
+            checkpoint::TESTS,
             exec::TESTS,
             hooks::TESTS,
             idmap::TESTS,
