@@ -69,7 +69,7 @@ fn complete(
 ) -> Result<Resources> {
     if let Some(cpu) = &mut wanted.cpu
         && cpu.period.is_none_or(|period| period == 0)
-        && cpu.quota.is_some_and(|quota| quota > 0)
+        && cpu.quota.is_some_and(|quota| quota != 0)
         && let Some(max) = read("cpu.max")?
     {
         let period = max.split_whitespace().nth(1);

@@ -48,15 +48,15 @@ impl Subcommand for Events {
             return Err(Failure::new(Code::Usage, "--interval: must be above 0"));
         }
         let container = Container::open(&call.root()?, &Id::parse(&self.id)?)?;
-        let cgroup = match container.status()? {
-            Status::Stopped => None,
-            _ => container.cgroup()?,
+        let refuse = |why: &str| {
+            let text = format!("container with id {} {why}", self.id);
+            Err(Failure::new(Code::State, text))
         };
-        let Some(cgroup) = cgroup else {
-            return Err(Failure::new(
-                Code::State,
-                format!("container with id {} is not running", self.id),
-            ));
+        if container.status()? == Status::Stopped {
+            return refuse("is not running");
+        }
+        let Some(cgroup) = container.cgroup()? else {
+            return refuse("has no cgroup of its own, so nothing is counted");
         };
         self.numbers(&cgroup)?;
         if !self.stats {

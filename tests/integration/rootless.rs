@@ -342,6 +342,8 @@ fn rootless_without_cgroup_rights_goes_on_without_a_cgroup(lab: &Lab) {
     assert_eq!(own, its);
     user.corten(&["pause", &id])
         .fails(1, "it has no cgroup of its own");
+    user.corten(&["events", "--stats", &id])
+        .fails(1, "has no cgroup of its own");
     user.end(&id);
     let mut bundle = user.bundle("true");
     bundle.set("/linux/cgroupsPath", json!("/not-mine"));
