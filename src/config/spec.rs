@@ -336,7 +336,6 @@ objects! {
         /// Memory controller.
         memory: Option<Memory>,
         /// CPU and cpuset controllers.
-        #[serde(alias = "CPU")]
         cpu: Option<Cpu>,
         /// Pids controller.
         pids: Option<Pids>,

@@ -27,7 +27,6 @@ tests![
     the_last_home_counts,
     a_failed_hook_is_told_though_the_program_has_ended,
     a_device_ptmx_is_the_link_of_the_specification,
-    properties_of_resources_may_be_spelt_in_capitals,
     a_quota_alone_keeps_the_period,
     a_page_size_may_be_spelt_in_small_letters,
     the_words_of_a_wrong_memory_policy,
@@ -299,16 +298,6 @@ fn a_device_ptmx_is_the_link_of_the_specification(lab: &Lab) {
         .set("/linux/devices", json!([device]))
         .args(&["readlink", "/dev/ptmx"]);
     assert_eq!(lab.run(&bundle).ok().out, "pts/ptmx\n");
-}
-
-/// As readers that do not mind the case would take it; runc's is one.
-fn properties_of_resources_may_be_spelt_in_capitals(lab: &Lab) {
-    lab.need_controller("cpu");
-    let mut bundle = lab.bundle();
-    bundle
-        .set("/linux/resources/CPU", json!({"shares": 100}))
-        .args(&["cat", "/sys/fs/cgroup/cpu.weight"]);
-    assert_ne!(lab.run(&bundle).ok().out, "100\n");
 }
 
 fn a_quota_alone_keeps_the_period(lab: &Lab) {
