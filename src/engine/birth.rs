@@ -537,7 +537,11 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
             path: state.join(criu::STAGE),
         }),
         // Removed with the state directory, whose files `destroy` knows.
-        Op::KeepConfiguration | Op::Record(_) | Op::ListenForStart | Op::ListenForReadiness => None,
+        Op::KeepConfiguration
+        | Op::Record(_)
+        | Op::PrepareRecord
+        | Op::ListenForStart
+        | Op::ListenForReadiness => None,
         // The cgroup has its own place in the record, and those above it come from `cgroups_above`.
         Op::CreateCgroup { .. }
         | Op::StartUnit { .. }

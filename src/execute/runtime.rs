@@ -256,7 +256,19 @@ impl<'a> Runtime<'a> {
         let act = || format!("cannot {}", step.op);
         match &step.op {
             RuntimeOp::KeepConfiguration => self.container()?.freeze(self.config),
-            RuntimeOp::Record(stage) => self.write_record(*stage),
+            RuntimeOp::Record(Stage::Creating) => {
+                let record = self.record.clone();
+                self.container_to_change()?.write(record)
+            }
+            RuntimeOp::PrepareRecord => {
+                let record = self.record_of_created()?;
+                self.container_to_change()?.prepare(record)
+            }
+            RuntimeOp::Record(Stage::Created) => {
+                self.container_to_change()?.commit()?;
+                self.record = self.container()?.record().clone();
+                Ok(())
+            }
             RuntimeOp::ListenForStart => {
                 let listening = gate::bind_gate(self.container()?.directory())?;
                 self.fill(Slot::START, listening);
@@ -539,23 +551,22 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    fn write_record(&mut self, stage: Stage) -> Result<()> {
+    fn container_to_change(&mut self) -> Result<&mut Container> {
+        let container = self.container.as_deref_mut();
+        container.ok_or_else(|| Failure::new(Code::System, "there is no container to record"))
+    }
+
+    fn record_of_created(&self) -> Result<Record> {
+        let pid = self.pid()?;
         let mut record = self.record.clone();
-        if stage == Stage::Created {
-            let pid = self.pid()?;
-            record.stage = crate::state::Stage::Created;
-            record.pid = pid;
-            record.start_time = identity::start_time(pid)?.unwrap_or(0);
-            // Siblings share the cgroups above; they stay, as the caller's own would.
-            record
-                .undo
-                .retain(|undo| !matches!(undo, Undo::RemoveCgroup { .. }));
-        }
-        self.record = record.clone();
-        match &mut self.container {
-            Some(container) => container.write(record),
-            None => Ok(()),
-        }
+        record.stage = crate::state::Stage::Created;
+        record.pid = pid;
+        record.start_time = identity::start_time(pid)?.unwrap_or(0);
+        // Siblings share the cgroups above; they stay, as the caller's own would.
+        record
+            .undo
+            .retain(|undo| !matches!(undo, Undo::RemoveCgroup { .. }));
+        Ok(record)
     }
 
     fn start_init(&mut self, namespaces: i32, birthplace: Birthplace) -> Result<()> {

@@ -484,6 +484,7 @@ fn finish(
     // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
     // reads the end of its stream if the runtime dies.
     planner.init(InitOp::OutliveRuntime, Field::default());
+    planner.runtime(RuntimeOp::PrepareRecord, Field::default());
     planner.meet(Gate::Prepared);
     hand_over(planner, spec, request, circumstances)?;
     planner.runtime(RuntimeOp::Record(Stage::Created), Field::default());

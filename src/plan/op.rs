@@ -554,6 +554,8 @@ pub enum RuntimeOp {
     KeepConfiguration,
     /// state.json, atomically.
     Record(Stage),
+    /// The text of the next record beside it, while init is at work.
+    PrepareRecord,
     /// The listening socket on which init waits for `start`.
     ListenForStart,
     /// connect(2).
@@ -1056,6 +1058,7 @@ impl fmt::Display for RuntimeOp {
         match self {
             Self::KeepConfiguration => f.write_str("keep a copy of config.json beside it"),
             Self::Record(Stage::Creating) => f.write_str("write down what is about to be made"),
+            Self::PrepareRecord => f.write_str("prepare the record of a created container"),
             Self::Record(Stage::Created) => f.write_str("write down that the container is created"),
             Self::ListenForStart => f.write_str("make the socket on which start is awaited"),
             Self::ConnectConsole { path } => {

@@ -76,6 +76,7 @@ pub struct Container {
     directory: OwnedFd,
     root: OwnedFd,
     record: Record,
+    next: Option<Record>,
 }
 
 impl Container {
@@ -89,6 +90,7 @@ impl Container {
             directory,
             root,
             record: Record::parse(&text)?,
+            next: None,
         })
     }
 
@@ -103,6 +105,7 @@ impl Container {
                 directory,
                 root,
                 record: Record::parse(&text)?,
+                next: None,
             },
             lock,
         ))
@@ -172,6 +175,7 @@ impl Container {
                 directory,
                 root: parent,
                 record: Record::default(),
+                next: None,
             },
             lock,
         ))
@@ -223,7 +227,25 @@ impl Container {
     /// Replaces the record: the old one stands until the new one is whole. Neither waits for the disk: after
     /// a crash of the machine nothing is left that a record could name (its boot id tells).
     pub fn write(&mut self, record: Record) -> Result<()> {
-        self.write_file(RECORD, &record.to_text()?)?;
+        self.prepare(record)?;
+        self.commit()
+    }
+
+    /// Writes the text of the next record beside the one that stands; [`Self::commit`] puts it in its place.
+    pub fn prepare(&mut self, record: Record) -> Result<()> {
+        self.write_beside(RECORD, &record.to_text()?)?;
+        self.next = Some(record);
+        Ok(())
+    }
+
+    /// Replaces the record by the one that was prepared.
+    pub fn commit(&mut self) -> Result<()> {
+        let Some(record) = self.next.take() else {
+            return Err(
+                Failure::new(Code::System, self.cannot_write(RECORD)).because("not prepared")
+            );
+        };
+        self.put_in_place(RECORD)?;
         self.record = record;
         Ok(())
     }
@@ -309,9 +331,12 @@ impl Container {
         Ok(try_lock(&self.directory, FlockArg::LockSharedNonblock)?.is_none())
     }
 
-    fn write_file(&self, name: &str, content: &[u8]) -> Result<()> {
+    fn write_beside(&self, name: &str, content: &[u8]) -> Result<()> {
         let mut file = self.new_file(UNFINISHED)?;
-        file.write_all(content).act(|| self.cannot_write(name))?;
+        file.write_all(content).act(|| self.cannot_write(name))
+    }
+
+    fn put_in_place(&self, name: &str) -> Result<()> {
         renameat(&self.directory, UNFINISHED, &self.directory, name)
             .map_err(Errno::from)
             .act(|| self.cannot_write(name))
