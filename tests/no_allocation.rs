@@ -7,14 +7,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use corten::cli::globals::{CgroupDriver, Rootless};
-use corten::cli::log::Log;
-use corten::engine::{
-    AtEnd, Attachment, CreateRequest, Keyring, Overlay, RootChange, RunRequest, Subreaper, run,
-};
+use corten::engine::{AtEnd, Attachment, CreateRequest, Overlay, RunRequest, Subreaper, run};
 use corten::state::{Id, Root};
 use serde_json::{Value, json};
 
@@ -116,24 +111,14 @@ fn run_request(directory: &Path, overlay: Option<Overlay>) -> RunRequest {
     let name = directory.file_name().unwrap().to_str().unwrap();
     RunRequest {
         create: CreateRequest {
-            id: Id::parse(name).unwrap(),
-            bundle: directory.to_owned(),
-            config: None,
-            root: Root::given(&directory.join("state")).unwrap(),
             data: Some(directory.join("data")),
-            console_socket: None,
-            pidfd_socket: None,
-            pid_file: None,
-            root_change: RootChange::Pivot,
-            keyring: Keyring::New,
-            preserve_fds: 0,
             overlay,
-            layers: Vec::new(),
             volumes: vec!["kept:/kept".to_owned()],
-            cgroup_driver: CgroupDriver::Cgroupfs,
-            rootless: Rootless::Auto,
-            log: Arc::new(Log::to_stderr("corten")),
-            trace: None,
+            ..CreateRequest::new(
+                Id::parse(name).unwrap(),
+                directory.to_owned(),
+                Root::given(&directory.join("state")).unwrap(),
+            )
         },
         attachment: Attachment::Foreground,
         at_end: AtEnd::Delete,

@@ -72,6 +72,33 @@ pub struct CreateRequest {
     pub trace: Option<Arc<Trace>>,
 }
 
+impl CreateRequest {
+    /// A container of a bundle (an absolute path), as `create` without a flag makes it; errors and warnings go
+    /// to standard error.
+    pub fn new(id: Id, bundle: PathBuf, root: Root) -> Self {
+        Self {
+            id,
+            bundle,
+            config: None,
+            root,
+            data: None,
+            console_socket: None,
+            pidfd_socket: None,
+            pid_file: None,
+            root_change: RootChange::Pivot,
+            keyring: Keyring::New,
+            preserve_fds: 0,
+            overlay: None,
+            layers: Vec::new(),
+            volumes: Vec::new(),
+            cgroup_driver: CgroupDriver::Cgroupfs,
+            rootless: Rootless::Auto,
+            log: Arc::new(Log::to_stderr("corten")),
+            trace: None,
+        }
+    }
+}
+
 /// How the container gets its root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RootChange {

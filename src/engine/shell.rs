@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use super::{
-    AtEnd, Attachment, CreateRequest, Keyring, Network, RootChange, RunRequest, ShellRequest,
-    Subreaper, UserNamespace, birth, rootless,
+    AtEnd, Attachment, CreateRequest, Network, RunRequest, ShellRequest, Subreaper, UserNamespace,
+    birth, rootless,
 };
 use crate::config::{
     Capabilities, Cpu, DeviceRule, IdMapping, Linux, Loaded, Memory, Mount, Namespace,
@@ -137,25 +137,16 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
 }
 
 fn create_request(request: &ShellRequest) -> Result<CreateRequest> {
+    let id = Id::parse(&format!("shell-{}", std::process::id()))?;
     Ok(CreateRequest {
-        id: Id::parse(&format!("shell-{}", std::process::id()))?,
-        bundle: PathBuf::from("/"),
-        config: None,
-        root: request.root.clone(),
         data: request.data.clone(),
-        console_socket: None,
-        pidfd_socket: None,
-        pid_file: None,
-        root_change: RootChange::Pivot,
-        keyring: Keyring::New,
-        preserve_fds: 0,
         overlay: Some(request.overlay.clone()),
         layers: request.layers.clone(),
-        volumes: Vec::new(),
         cgroup_driver: request.cgroup_driver,
         rootless: request.rootless,
         log: request.log.clone(),
         trace: request.trace.clone(),
+        ..CreateRequest::new(id, PathBuf::from("/"), request.root.clone())
     })
 }
 

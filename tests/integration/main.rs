@@ -17,6 +17,7 @@ mod hooks;
 mod idmap;
 mod isolation;
 mod leavings;
+mod library;
 mod lifecycle;
 mod mounts;
 mod namespaces;
@@ -43,6 +44,7 @@ fn main() -> std::process::ExitCode {
             idmap::TESTS,
             isolation::TESTS,
             leavings::TESTS,
+            library::TESTS,
             lifecycle::TESTS,
             mounts::TESTS,
             namespaces::TESTS,
