@@ -8,7 +8,7 @@
 //! planner and lies in memory that the clone copied.
 
 use std::cell::Cell;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 
 use super::report::Report;
 use crate::hooks::failure::WORDS;
@@ -21,7 +21,7 @@ use crate::sys::executable::Disguise;
 use crate::sys::poll::{self, Deadline, Watch};
 use crate::sys::process::exit_now;
 use crate::sys::signal::{self, SignalSet};
-use crate::sys::{Errno, Result, fs, mount, namespace, process, seccomp};
+use crate::sys::{Errno, Result, descriptor, fs, mount, namespace, process, seccomp};
 use crate::{hooks, namespaces, rootfs};
 
 /// What ends a container that waits for its start.
@@ -324,6 +324,12 @@ impl Init<'_> {
             InitOp::SetHostname(name) => namespace::sethostname(name),
             InitOp::SetDomainname(name) => namespace::setdomainname(name),
             InitOp::AwaitStart => self.await_start(),
+            InitOp::ListenForRequests => {
+                signal::set_mask(REQUESTS_TO_END)?;
+                let requests = signal::signalfd(REQUESTS_TO_END)?;
+                self.fill(Slot::REQUESTS, descriptor::give_up(requests));
+                Ok(())
+            }
             InitOp::RunHook(hook) => self.run_hook(hook),
             InitOp::RefuseStart => Err(Errno(libc::ENOEXEC)),
             InitOp::LoadFilter {
@@ -442,15 +448,14 @@ impl Init<'_> {
     /// The first process of a pid namespace gets no signal that it has not asked for, so `kill` of a
     /// created container would do nothing: init watches for those that ask a program to end.
     fn await_start(&mut self) -> Result<()> {
-        signal::set_mask(REQUESTS_TO_END)?;
-        let requests = signal::signalfd(REQUESTS_TO_END)?;
+        let requests = self.slot(Slot::REQUESTS);
         loop {
             let mut watches = [
                 Watch::readable(self.slot(Slot::START)),
-                Watch::readable(requests.as_raw_fd()),
+                Watch::readable(requests),
             ];
             poll::wait(&mut watches, Deadline::NEVER)?;
-            if let Some(request) = signal::next(requests.as_raw_fd())? {
+            if let Some(request) = signal::next(requests)? {
                 exit_now(128 + request.signal);
             }
             if !watches[0].is_ready() {
@@ -461,6 +466,7 @@ impl Init<'_> {
             if fs::read(connection, &mut byte) == Ok(1) && byte[0] == crate::state::gate::OPEN {
                 self.starter = connection;
                 self.empty(Slot::START);
+                self.empty(Slot::REQUESTS);
                 signal::set_mask(SignalSet::EMPTY)?;
                 return Ok(());
             }

@@ -44,7 +44,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         &host.cgroup,
     )?;
     // Of a container without a process there is no program to filter.
-    let filter = filter(linux)?.filter(|_| spec.process.is_some());
+    let filter = filter(linux, request.start)?.filter(|_| spec.process.is_some());
     let cgroup_path = cgroup
         .as_ref()
         .map(|cgroup| format!("/{}", cgroup.path.as_str()));
@@ -220,22 +220,49 @@ pub fn restored(plan: Plan) -> Result<Plan> {
     })
 }
 
-pub(super) fn filter(linux: &Linux) -> Result<Option<seccomp::Filter>> {
+/// What init still calls behind a filter that has a listener, and for what; the last three only to wait.
+const BEHIND_A_LISTENER: [(i64, &str); 6] = [
+    (
+        libc::SYS_prctl,
+        "prctl, with which init outlives the runtime",
+    ),
+    (
+        libc::SYS_write,
+        "write, with which init tells that it is ready",
+    ),
+    (libc::SYS_read, "read, with which init is told to go on"),
+    (libc::SYS_ppoll, "ppoll, with which init waits for start"),
+    (libc::SYS_accept4, "accept4, with which init hears of start"),
+    (
+        libc::SYS_rt_sigprocmask,
+        "rt_sigprocmask, with which init takes signals again",
+    ),
+];
+
+pub(super) fn filter(linux: &Linux, start: Start) -> Result<Option<seccomp::Filter>> {
     let Some(profile) = &linux.seccomp else {
         return Ok(None);
     };
     let native = seccomp::Arch::native();
     let filter = seccomp::compile(profile, native)?;
-    // Execution is the first call behind the filter: what is certain to fail is told now, not to `start`.
-    let execve = u32::try_from(libc::SYS_execve).unwrap_or_default();
-    match seccomp::interpret::stops(&filter.instructions, execve, native.audit()) {
-        None => Ok(Some(filter)),
-        Some(how) => {
+    // What is certain to fail is told now, not to `start`. Without a listener execution is the first call
+    // behind the filter.
+    let own = match (&filter.listener, start) {
+        (None, _) => 0,
+        (Some(_), Start::Now) => 3,
+        (Some(_), Start::Later) => BEHIND_A_LISTENER.len(),
+    };
+    let execve = (libc::SYS_execve, "execve, which begins the program");
+    for (number, purpose) in BEHIND_A_LISTENER.into_iter().take(own).chain([execve]) {
+        let number = u32::try_from(number).unwrap_or_default();
+        let stops = seccomp::interpret::stops(&filter.instructions, number, native.audit());
+        if let Some(how) = stops {
             let text = "the filter stops the program before start";
             let fault = Failure::config(Field::new("linux.seccomp"), text);
-            Err(fault.because(format!("it {how} execve, which begins the program")))
+            return Err(fault.because(format!("it {how} {purpose}")));
         }
     }
+    Ok(Some(filter))
 }
 
 fn circumstances<'a>(
@@ -476,6 +503,9 @@ fn finish(
         ));
     }
     let mut load = filter.map(load_filter);
+    if request.start == Start::Later {
+        planner.init(InitOp::ListenForRequests, Field::default());
+    }
     // A listener has to be passed on while the runtime is there: its filter is loaded before the wait for
     // start. Any other one is loaded last, so that it need not allow what init still has to do.
     if let Some((op, Some(listener))) = load.take_if(|(_, listener)| listener.is_some()) {

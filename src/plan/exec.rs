@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::compile::{console, filter, give_pid, load_filter, pass_listener, terminal};
 use super::memory;
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
-use super::request::Console;
+use super::request::{Console, Start};
 use super::{Plan, Planner, c_string};
 use crate::config::{Process, Spec};
 use crate::error::{Failure, Field, Result};
@@ -55,7 +55,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
         .as_ref()
         .ok_or_else(|| Failure::config(Field::new("linux"), "is required"))?;
     let mut planner = Planner::default();
-    let filter = filter(linux)?;
+    let filter = filter(linux, Start::Now)?;
     let in_user_namespace = request.namespaces & libc::CLONE_NEWUSER != 0;
     let circumstances = Circumstances {
         process,

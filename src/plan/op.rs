@@ -55,8 +55,10 @@ impl Slot {
     pub const DEV: Self = Self(10);
     /// The file in which hooks of the container read its state.
     pub const HOOK_STATE: Self = Self(11);
+    /// The signalfd on which init, waiting for start, hears that it should end.
+    pub const REQUESTS: Self = Self(12);
     /// How many have a fixed meaning.
-    pub const FIRST_FREE: usize = 12;
+    pub const FIRST_FREE: usize = 13;
 
     pub(super) fn new(index: usize) -> Self {
         Self(
@@ -443,6 +445,9 @@ pub enum InitOp {
     KeepDescriptors(u32),
     /// Waits on the start socket.
     AwaitStart,
+    /// signalfd(2) for the signals that ask a program to end: the first process of a pid namespace gets none
+    /// that it has not asked for.
+    ListenForRequests,
     /// A startContainer hook.
     RunHook(Box<PreparedHook>),
     /// seccomp(2).
@@ -981,6 +986,7 @@ impl fmt::Display for InitOp {
                 "close all descriptors but stdio and {count} more at exec"
             ),
             Self::AwaitStart => f.write_str("wait for start"),
+            Self::ListenForRequests => f.write_str("listen for requests to end"),
             Self::RunHook(hook) => write!(f, "run the hook {} in the container", text(&hook.path)),
             Self::LoadFilter { instructions, .. } => {
                 write!(

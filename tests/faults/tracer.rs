@@ -191,7 +191,7 @@ impl<'a> Tracer<'a> {
         let waiting: Vec<Pid> = self
             .processes
             .iter()
-            .filter(|(_, process)| process.inside == Some(libc::SYS_accept4))
+            .filter(|(_, process)| process.inside == Some(libc::SYS_ppoll))
             .map(|(pid, _)| *pid)
             .collect();
         for pid in waiting {
@@ -240,7 +240,7 @@ impl<'a> Tracer<'a> {
         let flags = registers.rdx.cast_signed();
         let makes = call == libc::SYS_openat && flags & i64::from(libc::O_CREAT) != 0;
         self.traced.calls.push((point, makes));
-        if self.root_ended && call == libc::SYS_accept4 {
+        if self.root_ended && call == libc::SYS_ppoll {
             return self.let_go(pid);
         }
         if let Some((wanted, fault)) = self.point

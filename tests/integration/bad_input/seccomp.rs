@@ -71,16 +71,17 @@ pub const ROWS: &[Row] = &[
         "linux.seccomp",
         "the filter stops the program before start: it kills execve",
     ),
-    story(99, "a filter that kills the runtime while it waits", |scene| {
-        let path = std::env::temp_dir().join(format!("corten-reader-{}", std::process::id()));
-        let _agent = UnixListener::bind(&path).unwrap();
-        notify(scene, path.to_str().unwrap());
-        let rule = json!({"names": ["read"], "action": "SCMP_ACT_KILL_PROCESS"});
-        scene.set("/linux/seccomp/syscalls/-", rule);
-        scene.create().fails(1, "the filter stopped the program before start");
-        scene.corten(&["state"]).fails(1, "container does not exist");
-        std::fs::remove_file(&path).unwrap();
-    }),
+    config(
+        99,
+        "a filter that kills the runtime while it waits",
+        |scene| {
+            notify(scene, "/no/such/agent");
+            let rule = json!({"names": ["accept4"], "action": "SCMP_ACT_KILL_PROCESS"});
+            scene.set("/linux/seccomp/syscalls/-", rule);
+        },
+        "linux.seccomp",
+        "the filter stops the program before start: it kills accept4, with which init hears of start",
+    ),
     story(100, "a listener for calls that nobody reports", |scene| {
         allow(scene, &json!({"listenerPath": "/no/such/agent"}));
         scene.write();
