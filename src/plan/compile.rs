@@ -78,17 +78,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     }
     namespaces::open(&mut planner, linux, &mut namespaces, host)?;
 
-    planner.init(InitOp::DieWithRuntime, Field::default());
-    planner.init(InitOp::ResetSignals, Field::default());
-    planner.init(InitOp::LeadSession, Field::default());
-    // Without privileges on the host the copy of the mount cannot be made; but then the binary is
-    // somebody else's, whom the container's root is not.
-    if host.privileged {
-        planner.init(InitOp::LetGoOfExecutable, Field::default());
-    }
-    if let Some(circumstances) = &circumstances {
-        process::label(&mut planner, circumstances)?;
-    }
+    begin_init(&mut planner, host, circumstances.as_ref())?;
     namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;
     if request.keyring == Keyring::New {
         keyring(&mut planner, request)?;
@@ -109,13 +99,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         Birthplace::of(cgroup.as_ref()),
         host,
     );
-    match cgroup {
-        Some(cgroup) => limit(&mut planner, &room, cgroup),
-        None => {
-            warn_of_devices(&mut planner, &room);
-            warn_of_escape(&mut planner, &namespaces);
-        }
-    }
+    limit(&mut planner, &room, cgroup);
     on_the_host(&mut planner, &room);
     if let Some((groups, _)) = &groups {
         groups.enter(&mut planner);
@@ -123,13 +107,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     network::plan::plan(&mut planner, linux, &namespaces)?;
 
     hooks_before_pivot(&mut planner, spec, request, &namespaces)?;
-    rootfs::enter(&mut planner, &room)?;
-    if let Some(process) = &spec.process
-        && terminal(&mut planner, process, &request.console)
-    {
-        planner.init(InitOp::AttachConsole, Field::new("process.terminal"));
-    }
-    rootfs::close(&mut planner, &room)?;
+    change_root(&mut planner, &room)?;
     memory::plan(&mut planner, linux)?;
     if let Some(circumstances) = &circumstances {
         limits::from_inside(&mut planner, circumstances)?;
@@ -138,6 +116,36 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     }
     finish(&mut planner, spec, request, circumstances.as_ref(), filter)?;
     Ok(planner.finish())
+}
+
+/// What init does before it touches anything of the container.
+fn begin_init(
+    planner: &mut Planner,
+    host: &Host,
+    circumstances: Option<&Circumstances<'_>>,
+) -> Result<()> {
+    planner.init(InitOp::DieWithRuntime, Field::default());
+    planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::LeadSession, Field::default());
+    // Without privileges on the host the copy of the mount cannot be made; but then the binary is
+    // somebody else's, whom the container's root is not.
+    if host.privileged {
+        planner.init(InitOp::LetGoOfExecutable, Field::default());
+    }
+    circumstances.map_or(Ok(()), |circumstances| {
+        process::label(planner, circumstances)
+    })
+}
+
+/// From the assembled root to the one that the program sees; the terminal is of its /dev.
+fn change_root(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
+    rootfs::enter(planner, room)?;
+    if let Some(process) = &room.spec.process
+        && terminal(planner, process, &room.request.console)
+    {
+        planner.init(InitOp::AttachConsole, Field::new("process.terminal"));
+    }
+    rootfs::close(planner, room)
 }
 
 /// systemd hands down what its properties need; the rest it leaves to others.
@@ -329,7 +337,12 @@ fn keyring(planner: &mut Planner, request: &Request) -> Result<()> {
 }
 
 /// Runtime: what the container's cgroup holds it to, while init mounts.
-fn limit(planner: &mut Planner, room: &Room<'_>, cgroup: cgroups::plan::CgroupPlan) {
+fn limit(planner: &mut Planner, room: &Room<'_>, cgroup: Option<cgroups::plan::CgroupPlan>) {
+    let Some(cgroup) = cgroup else {
+        warn_of_devices(planner, room);
+        warn_of_escape(planner, room.namespaces);
+        return;
+    };
     if cgroup.unit.is_some()
         && let Some(warning) = systemd::conflict(&cgroup.writes)
     {

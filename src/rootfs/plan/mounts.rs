@@ -255,45 +255,17 @@ fn bind_tree(
         Some(_) => is_inside && !room.namespaces.is_other(NamespaceType::User),
         None => is_inside || !room.runtime_clones(),
     };
-    if !by_init {
-        planner.prepare(
-            RuntimeOp::CloneTree {
-                source,
-                reach,
-                mount,
-                follow,
-            },
-            entry.field.clone(),
-        );
+    let field = || entry.field.clone();
+    let tree = Tree {
+        source,
+        reach,
+        mount,
+        follow,
+    };
+    if by_init {
+        clone_in_init(planner, tree, idmap, field);
     } else {
-        planner.init(
-            InitOp::CloneTree {
-                source,
-                reach,
-                mount,
-                follow,
-            },
-            entry.field.clone(),
-        );
-    }
-    match idmap {
-        Some((reach, namespace)) if by_init => planner.init(
-            InitOp::MapIds {
-                mount,
-                reach,
-                namespace,
-            },
-            entry.field.clone(),
-        ),
-        Some((reach, namespace)) => planner.prepare(
-            RuntimeOp::MapIds {
-                mount,
-                reach,
-                namespace,
-            },
-            entry.field.clone(),
-        ),
-        None => {}
+        clone_in_runtime(planner, tree, idmap, field);
     }
     if entry.kind == "volume" {
         let destination = entry.destination.clone();
@@ -318,6 +290,72 @@ fn bind_tree(
     };
     planner.init(op, entry.field.clone());
     Ok(())
+}
+
+/// What is cloned, how far it reaches, and the slot that takes it.
+struct Tree {
+    source: CString,
+    reach: Reach,
+    mount: Slot,
+    follow: Follow,
+}
+
+fn clone_in_init(
+    planner: &mut Planner,
+    tree: Tree,
+    idmap: Option<(Reach, Slot)>,
+    field: impl Fn() -> Field,
+) {
+    let Tree {
+        source,
+        reach,
+        mount,
+        follow,
+    } = tree;
+    let op = InitOp::CloneTree {
+        source,
+        reach,
+        mount,
+        follow,
+    };
+    planner.init(op, field());
+    if let Some((reach, namespace)) = idmap {
+        let op = InitOp::MapIds {
+            mount,
+            reach,
+            namespace,
+        };
+        planner.init(op, field());
+    }
+}
+
+fn clone_in_runtime(
+    planner: &mut Planner,
+    tree: Tree,
+    idmap: Option<(Reach, Slot)>,
+    field: impl Fn() -> Field,
+) {
+    let Tree {
+        source,
+        reach,
+        mount,
+        follow,
+    } = tree;
+    let op = RuntimeOp::CloneTree {
+        source,
+        reach,
+        mount,
+        follow,
+    };
+    planner.prepare(op, field());
+    if let Some((reach, namespace)) = idmap {
+        let op = RuntimeOp::MapIds {
+            mount,
+            reach,
+            namespace,
+        };
+        planner.prepare(op, field());
+    }
 }
 
 /// Flags and propagation, while the mount is detached.
