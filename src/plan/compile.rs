@@ -202,6 +202,8 @@ pub fn restored(plan: Plan) -> Result<Plan> {
                 runtime.push(criu(Op::RestoreProcesses));
                 runtime.push(criu(Op::CompareMounts));
                 made = true;
+                // Not before there is a process to write down.
+                runtime.push(criu(Op::PrepareRecord));
                 runtime.push(step);
             }
             Op::RunHook {
