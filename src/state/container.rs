@@ -136,16 +136,15 @@ impl Container {
             Failure::new(Code::Exists, "container with given ID already exists")
                 .because(id.as_str())
         };
-        let is_new = match mkdirat(&parent, id.as_str(), Mode::from_bits_truncate(0o711)) {
-            Ok(()) => true,
-            Err(NixErrno::EEXIST) => false,
+        match mkdirat(&parent, id.as_str(), Mode::from_bits_truncate(0o711)) {
+            Ok(()) | Err(NixErrno::EEXIST) => {}
             Err(errno) => {
                 return Err(Failure::system(
                     format!("cannot make the directory of {id}"),
                     errno.into(),
                 ));
             }
-        };
+        }
         let locked = open_at(parent.as_fd(), id.as_str(), OFlag::O_DIRECTORY)
             .act(|| format!("cannot open the directory of {id}"))
             .and_then(|directory| {
@@ -164,8 +163,8 @@ impl Container {
         // One that is locked belongs to a `create` that is at work; one that holds a configuration
         // has lost its record, and perhaps not its processes.
         let lock = lock.ok_or_else(taken)?;
-        let used =
-            !is_new && (exists(directory.as_fd(), RECORD)? || exists(directory.as_fd(), CONFIG)?);
+        // Also in a directory that we have made: another `create` may have locked it before us and be done.
+        let used = exists(directory.as_fd(), RECORD)? || exists(directory.as_fd(), CONFIG)?;
         if used || !is_linked(&parent, &directory, id)? {
             return Err(taken());
         }
