@@ -3,6 +3,7 @@
 //! In reading order: [`config`] reads what was asked for; [`host`] knows what this machine can do;
 //! [`plan`] decides; [`execute`] acts. The rooms decide and act for one thing each: [`namespaces`],
 //! [`network`], [`rootfs`], [`cgroups`], [`resctrl`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers,
+//! [`inspect`] reads what a container really is,
 //! [`volumes`] keeps what outlives a container, [`engine`] puts it all together for whoever calls,
 //! [`features`] tells engines what there is,
 //! [`sys`] is the fence around the kernel, [`cli`] the command line over it all.
@@ -17,6 +18,7 @@ pub mod execute;
 pub mod features;
 pub mod hooks;
 pub mod host;
+pub mod inspect;
 pub mod namespaces;
 pub mod network;
 pub mod plan;

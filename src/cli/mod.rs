@@ -32,6 +32,7 @@ mod events;
 mod exec;
 mod explain;
 mod features;
+mod inspect;
 mod kill;
 mod list;
 mod man;
@@ -187,6 +188,7 @@ static COMMANDS: &[Entry] = &[
     entry::<stop::Stop>(),
     entry::<shell::Shell>(),
     entry::<explain::Explain>(),
+    entry::<inspect::Inspect>(),
     entry::<volume::Volume>(),
     entry::<completion::Completion>(),
     entry::<man::Manual>(),

@@ -1,7 +1,7 @@
 //! Which process is ours: a number alone is not an identity, because the kernel gives it out again.
 
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,14 @@ pub fn start_time(pid: libc::pid_t) -> Result<Option<u64>> {
     Ok(stat(pid)?.map(|stat| stat.start_time))
 }
 
+/// The start time of the process whose directory in procfs this is; None if it is gone.
+pub fn start_time_at(directory: BorrowedFd<'_>) -> Result<Option<u64>> {
+    let stat = stat_at(directory.as_raw_fd(), c"stat", || {
+        "cannot read a process's stat".to_owned()
+    });
+    Ok(stat?.map(|stat| stat.start_time))
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Stat {
     start_time: u64,
@@ -107,13 +115,18 @@ struct Stat {
 }
 
 fn stat(pid: libc::pid_t) -> Result<Option<Stat>> {
-    let act = || format!("cannot read /proc/{pid}/stat");
     let path = CString::new(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat_at(fs::AT_FDCWD, &path, || {
+        format!("cannot read /proc/{pid}/stat")
+    })
+}
+
+fn stat_at(directory: RawFd, path: &CStr, act: impl Fn() -> String) -> Result<Option<Stat>> {
     let mut text = [0; 1024];
-    let length = match fs::read_small(fs::AT_FDCWD, &path, &mut text) {
+    let length = match fs::read_small(directory, path, &mut text) {
         // The process ended between two calls, or before the first.
         Err(Errno(libc::ENOENT | libc::ESRCH)) => return Ok(None),
-        length => length.act(act)?,
+        length => length.act(&act)?,
     };
     parse_stat(&text[..length])
         .map(Some)

@@ -13,6 +13,7 @@ const BPF_PROG_LOAD: u32 = 5;
 const BPF_PROG_ATTACH: u32 = 8;
 const BPF_PROG_DETACH: u32 = 9;
 const BPF_PROG_GET_FD_BY_ID: u32 = 13;
+const BPF_OBJ_GET_INFO_BY_FD: u32 = 15;
 const BPF_PROG_QUERY: u32 = 16;
 
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
@@ -203,6 +204,62 @@ pub fn device_programs(cgroup: BorrowedFd<'_>) -> Result<Vec<OwnedFd>> {
         }
     }
     Ok(programs)
+}
+
+/// What the kernel knows of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramInfo {
+    /// Its number.
+    pub id: u32,
+    /// A digest of its instructions as they were loaded.
+    pub tag: [u8; 8],
+    /// As its maker named it.
+    pub name: String,
+}
+
+/// The beginning of `struct bpf_prog_info`; the kernel fills as much as there is.
+#[repr(C)]
+#[derive(Default)]
+struct ProgInfo {
+    kind: u32,
+    id: u32,
+    tag: [u8; 8],
+    jited_prog_len: u32,
+    xlated_prog_len: u32,
+    jited_prog_insns: u64,
+    xlated_prog_insns: u64,
+    load_time: u64,
+    created_by_uid: u32,
+    nr_map_ids: u32,
+    map_ids: u64,
+    name: [u8; 16],
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct InfoAttr {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// BPF_OBJ_GET_INFO_BY_FD of a program.
+pub fn program_info(program: BorrowedFd<'_>) -> Result<ProgramInfo> {
+    let mut info = ProgInfo::default();
+    let mut attr = InfoAttr {
+        bpf_fd: number(program),
+        info_len: u32::try_from(size_of::<ProgInfo>()).map_err(|_| Errno(libc::E2BIG))?,
+        info: address(&raw mut info),
+    };
+    // SAFETY: the kernel writes at most info_len bytes to `info`, which has that many, outlives the call and
+    // is plain integers; its lists have no length, so their pointers are not used.
+    unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    let name = CStr::from_bytes_until_nul(&info.name).unwrap_or_default();
+    Ok(ProgramInfo {
+        id: info.id,
+        tag: info.tag,
+        name: name.to_string_lossy().into_owned(),
+    })
 }
 
 /// # Safety

@@ -87,6 +87,11 @@ pub fn write_file(dir: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> 
 
 /// Names in a cgroup of the wanted kind (DT_DIR or DT_REG), in the kernel's order.
 pub fn names(dir: BorrowedFd<'_>, wanted: u8) -> Result<Vec<CString>> {
+    names_up_to(dir, wanted, usize::MAX)
+}
+
+/// The same for any directory of which somebody else decides how much is in it: no more than `most`.
+pub fn names_up_to(dir: BorrowedFd<'_>, wanted: u8, most: usize) -> Result<Vec<CString>> {
     // A descriptor of its own: the position of `dir` is the caller's.
     let listing = owned(fs::openat(
         dir.as_raw_fd(),
@@ -99,7 +104,8 @@ pub fn names(dir: BorrowedFd<'_>, wanted: u8) -> Result<Vec<CString>> {
     let mut buffer = [0; 8192];
     loop {
         let length = fs::getdents(listing.as_raw_fd(), &mut buffer)?;
-        if length == 0 {
+        if length == 0 || names.len() >= most {
+            names.truncate(most);
             return Ok(names);
         }
         collect_names(&buffer[..length], wanted, &mut names);

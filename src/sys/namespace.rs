@@ -1,4 +1,4 @@
-//! Namespaces: setns(2), unshare(2), sethostname(2).
+//! Namespaces: setns(2), unshare(2), sethostname(2), ioctl_ns(2).
 
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -33,3 +33,13 @@ pub fn setdomainname(name: &CStr) -> Result<()> {
     check(unsafe { libc::setdomainname(name.as_ptr(), name.count_bytes()) })?;
     Ok(())
 }
+
+/// ioctl_ns(2), NS_GET_PARENT: the namespace around one of pids or users. EPERM for the caller's own and for those
+/// that are not below it.
+pub fn parent(namespace: RawFd) -> Result<RawFd> {
+    // SAFETY: takes no argument, and returns a new descriptor (O_CLOEXEC).
+    check(unsafe { libc::ioctl(namespace, NS_GET_PARENT) })
+}
+
+/// `_IO(0xb7, 2)`.
+const NS_GET_PARENT: libc::Ioctl = 0xb702;

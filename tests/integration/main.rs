@@ -15,6 +15,7 @@ mod checkpoint;
 mod exec;
 mod hooks;
 mod idmap;
+mod inspect;
 mod isolation;
 mod leavings;
 mod library;
@@ -42,6 +43,7 @@ fn main() -> std::process::ExitCode {
             exec::TESTS,
             hooks::TESTS,
             idmap::TESTS,
+            inspect::TESTS,
             isolation::TESTS,
             leavings::TESTS,
             library::TESTS,
