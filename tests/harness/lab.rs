@@ -13,6 +13,8 @@ use super::{Bundle, Container, Done, host, leaks, rootfs, skip};
 /// The ground on which one test stands.
 #[derive(Debug)]
 pub struct Lab {
+    /// The test's name.
+    pub name: String,
     /// The test's own directory; gone after the test.
     pub dir: PathBuf,
     /// The runtime's state directory (`--root`).
@@ -82,6 +84,7 @@ impl Lab {
         let (root, data) = (dir.join("state"), dir.join("data"));
         fs::create_dir_all(&root).expect("the test's directory is writable");
         Self {
+            name: name.to_owned(),
             dir,
             root,
             data,
