@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::create::CreateFlags;
-use super::{Call, Subcommand, Words, absolute, print};
+use super::{Call, Subcommand, Words, absolute, page, print};
 use crate::engine::{self, ExplainFormat, ExplainRequest};
 use crate::error::Result;
+use crate::plan::show::Look;
 
 /// Flags and words.
 #[derive(Debug, Args)]
@@ -20,6 +21,15 @@ pub(super) struct Explain {
     /// The same as --format json
     #[arg(long)]
     json: bool,
+    /// Say why each step is done, and where to read on
+    #[arg(long)]
+    why: bool,
+    /// Name the system calls of each step
+    #[arg(long)]
+    syscalls: bool,
+    /// Print what would be done otherwise for this bundle
+    #[arg(long, value_name = "OTHER_BUNDLE")]
+    diff: Option<PathBuf>,
     /// The bundle; the same as --bundle
     #[arg(value_name = "BUNDLE")]
     directory: Option<PathBuf>,
@@ -43,6 +53,13 @@ impl Subcommand for Explain {
             } else {
                 self.format
             },
+            look: Look {
+                why: self.why,
+                calls: self.syscalls,
+                width: page::width(),
+                colours: page::colours(),
+            },
+            other: self.diff.map(|other| absolute(&other)).transpose()?,
         })?)?;
         Ok(0)
     }

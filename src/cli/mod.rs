@@ -36,6 +36,7 @@ mod inspect;
 mod kill;
 mod list;
 mod man;
+mod page;
 mod pause;
 mod ps;
 mod restore;

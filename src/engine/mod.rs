@@ -25,14 +25,15 @@ use crate::cli::log::Log;
 use crate::criu::plan::Flags;
 use crate::error::Result;
 use crate::execute::trace::Trace;
+use crate::plan::Plan;
 use crate::plan::request::Start;
-use crate::plan::show;
+use crate::plan::show::{self, Look};
 use crate::process::terminal::Stay;
 use crate::state::{Id, Root};
 use crate::supervise::{self, Signals};
 
 /// `create`, and the first half of `run`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CreateRequest {
     /// The id to take.
     pub id: Id,
@@ -296,6 +297,10 @@ pub struct ExplainRequest {
     pub create: CreateRequest,
     /// How to print.
     pub format: ExplainFormat,
+    /// How much of it, for people.
+    pub look: Look,
+    /// Another bundle, absolute: what would change with it is printed.
+    pub other: Option<PathBuf>,
 }
 
 /// How a plan is printed.
@@ -416,20 +421,45 @@ pub fn restore(request: &RestoreRequest) -> Result<u8> {
 
 /// `explain`: the text.
 pub fn explain(request: &ExplainRequest) -> Result<String> {
+    let plan = planned(&request.create)?;
+    let Some(other) = &request.other else {
+        return Ok(match request.format {
+            ExplainFormat::Text => show::text_with(&plan, request.look),
+            ExplainFormat::Json => format!("{:#}\n", show::json(&plan)),
+        });
+    };
+    let create = CreateRequest {
+        bundle: other.clone(),
+        ..request.create.clone()
+    };
+    let changed = planned(&create)?;
+    let before = show::diff::Side {
+        plan: &plan,
+        bundle: &request.create.bundle.to_string_lossy(),
+    };
+    let after = show::diff::Side {
+        plan: &changed,
+        bundle: &create.bundle.to_string_lossy(),
+    };
+    Ok(match request.format {
+        ExplainFormat::Text => show::diff::text(&before, &after, request.look),
+        ExplainFormat::Json => format!("{:#}\n", show::diff::json(&before, &after)),
+    })
+}
+
+/// The plan of a `create`, with what its text makes one say.
+fn planned(create: &CreateRequest) -> Result<Plan> {
     // A terminal without a socket is one that `run` plays itself.
-    let stay = match request.create.console_socket {
+    let stay = match create.console_socket {
         Some(_) => Stay::Detach,
         None => Stay::Foreground,
     };
     let birth::Decision {
         mut plan, loaded, ..
-    } = birth::decide(&request.create, Start::Later, stay)?;
+    } = birth::decide(create, Start::Later, stay)?;
     let of_the_text = [loaded.unknown(), loaded.warnings].concat();
     plan.warnings.splice(..0, of_the_text);
-    Ok(match request.format {
-        ExplainFormat::Text => show::text(&plan),
-        ExplainFormat::Json => format!("{:#}\n", show::json(&plan)),
-    })
+    Ok(plan)
 }
 
 /// `shell`: the exit status of the program.
