@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use corten::engine::{
     self, AtEnd, Attachment, CreateRequest, ExplainFormat, ExplainRequest, RunRequest, Subreaper,
 };
+use corten::plan::show::Look;
 use corten::state::{Id, Root};
 
 fn main() -> Result<ExitCode> {
@@ -26,6 +27,8 @@ fn main() -> Result<ExitCode> {
     let plan = engine::explain(&ExplainRequest {
         create: create()?,
         format: ExplainFormat::Text,
+        look: Look::default(),
+        other: None,
     });
     eprint!("{}", plan.context("the bundle has no plan")?);
 

@@ -5,7 +5,8 @@
 mod plans;
 
 use corten::plan::op::InitOp;
-use corten::plan::{Plan, check};
+use corten::plan::op::about::{About, Phase, UNNAMED};
+use corten::plan::{Plan, check, show};
 
 #[test]
 fn every_plan_is_proved() {
@@ -158,5 +159,92 @@ fn a_plan_without_one_of_its_gates_is_refused() {
                 );
             }
         }
+    }
+}
+
+/// What is wrong with a row of the table of reasons.
+fn faults(sentence: &str, about: &About) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            faults.push(format!("{sentence}: {what}: {about:?}"));
+        }
+    };
+    must(
+        sentence.starts_with(|letter: char| letter.is_lowercase()),
+        "a sentence begins with a verb",
+    );
+    must(
+        about.why.ends_with('.') && about.why.len() > 20,
+        "a reason is a sentence",
+    );
+    must(about.why.len() < 115, "a reason is one line");
+    must(
+        about.manual.ends_with(')') || about.manual.contains(".md of the specification"),
+        "a page has a section",
+    );
+    must(
+        !about.calls.is_empty() || sentence.starts_with("refuse"),
+        "an operation calls the system",
+    );
+    let is_said = |call: &&&str| UNNAMED.contains(*call);
+    must(
+        !about.calls.iter().any(|call| is_said(&call)),
+        "calls for memory are left out",
+    );
+    let mut once = about.calls.to_vec();
+    once.sort_unstable();
+    once.dedup();
+    must(once.len() == about.calls.len(), "a call stands twice");
+    faults
+}
+
+#[test]
+fn every_operation_says_why_where_and_how() {
+    let mut wrong = Vec::new();
+    for (name, make) in plans::CASES {
+        let plan = make();
+        for line in show::lines(&plan) {
+            wrong.extend(faults(&line.sentence, line.about));
+            if line.phase == Phase::Anywhere {
+                wrong.push(format!("{name}: {} stands under no heading", line.sentence));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Also those that no golden plan has: the tables are read as text.
+#[test]
+fn every_row_of_the_tables_has_a_reason_a_page_and_calls() {
+    let tables = [
+        (
+            include_str!("../src/plan/op/init.rs"),
+            include_str!("../src/plan/op/init/about.rs"),
+        ),
+        (
+            include_str!("../src/plan/op/runtime.rs"),
+            include_str!("../src/plan/op/runtime/about.rs"),
+        ),
+    ];
+    for (operations, table) in tables {
+        let declared = operations.split("pub enum ").nth(1).unwrap();
+        let declared = declared.split("\n}\n").next().unwrap().lines();
+        let names = declared.filter_map(|line| {
+            let line = line.strip_prefix("    ")?;
+            line.starts_with(char::is_uppercase)
+                .then(|| line.split(['(', ' ', ',']).next().unwrap())
+        });
+        let mut count = 0;
+        for name in names {
+            count += 1;
+            let row = table.split(&format!("Self::{name}")).nth(1).expect(name);
+            let row = row.split("\n            Self::").next().unwrap();
+            assert!(
+                row.contains("=> ") && row.trim_end().contains(".\";"),
+                "{name}: {row}"
+            );
+        }
+        assert!(count > 50, "{count} operations are found");
     }
 }

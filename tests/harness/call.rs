@@ -10,9 +10,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::pty::Winsize;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::pty::Terminal;
 use super::{Lab, host, leaks};
 
 /// How long a call may take.
@@ -134,6 +136,38 @@ impl Call {
     pub fn start(mut self) -> Running {
         let open = |path| File::create(path).expect("the test's directory is writable");
         self.command.stdout(open(&self.out)).stderr(open(&self.err));
+        self.spawn()
+    }
+
+    /// Starts it on a terminal of so many columns, which is all its standard streams.
+    pub fn start_on_a_terminal(mut self, columns: u16) -> (Running, Terminal) {
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = nix::pty::openpty(Some(&size), None).expect("the host has a devpts");
+        let stream = || Stdio::from(pty.slave.try_clone().expect("there are descriptors"));
+        self.command
+            .stdin(stream())
+            .stdout(stream())
+            .stderr(stream());
+        let running = self.spawn();
+        // The command has its own; the terminal ends with the last of them.
+        drop(pty.slave);
+        (running, Terminal::new(pty.master))
+    }
+
+    fn spawn(mut self) -> Running {
+        // Whoever reads them finds them.
+        for path in [&self.out, &self.err] {
+            File::options()
+                .append(true)
+                .create(true)
+                .open(path)
+                .expect("the test's directory is writable");
+        }
         let child = self
             .command
             .spawn()

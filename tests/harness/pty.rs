@@ -104,6 +104,17 @@ impl Terminal {
         writeln!(self.file, "{line}").expect("the terminal is open");
     }
 
+    /// All that is printed until whoever prints has gone.
+    pub fn rest(&mut self) -> String {
+        let mut bytes = [0u8; 4096];
+        // The end of a terminal is EIO.
+        while let Ok(length @ 1..) = self.file.read(&mut bytes) {
+            self.seen
+                .push_str(&String::from_utf8_lossy(&bytes[..length]));
+        }
+        self.seen.clone()
+    }
+
     /// Waits until the terminal has printed a text; returns all it has printed.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {

@@ -13,6 +13,7 @@ mod attacks;
 mod bad_input;
 mod checkpoint;
 mod exec;
+mod explain;
 mod hooks;
 mod idmap;
 mod inspect;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
             bad_input::TESTS,
             checkpoint::TESTS,
             exec::TESTS,
+            explain::TESTS,
             hooks::TESTS,
             idmap::TESTS,
             inspect::TESTS,

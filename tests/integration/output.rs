@@ -15,7 +15,6 @@ tests![
     long_flags_take_one_dash_and_equal_signs,
     list_prints_a_table_and_json,
     list_of_nothing_is_empty,
-    explain_prints_the_plan_and_makes_nothing,
     list_of_a_missing_root_is_an_error,
     spec_writes_a_configuration_that_runs,
     spec_overwrites_nothing,
@@ -141,28 +140,6 @@ fn list_prints_a_table_and_json(lab: &Lab) {
         format!("{}\n", container.id)
     );
     container.end();
-}
-
-fn explain_prints_the_plan_and_makes_nothing(lab: &Lab) {
-    lab.need_corten("runc cannot show what it is going to do");
-    let mut bundle = lab.bundle();
-    for terminal in [false, true] {
-        bundle.set("/process/terminal", json!(terminal)).write();
-        let path = bundle.dir.to_str().unwrap();
-        let text = lab.corten(&["explain", path]).ok().out;
-        assert!(
-            text.contains("pivot into the root filesystem") && text.contains("mounts[0]"),
-            "{text}"
-        );
-        let json = lab.corten(&["explain", "--json", path]).ok().out;
-        let plan: serde_json::Value = serde_json::from_str(&json).unwrap();
-        let steps = plan["steps"].as_array().unwrap();
-        assert!(
-            steps.iter().any(|step| step["pointer"] == "/mounts/0"),
-            "{json}"
-        );
-    }
-    assert_eq!(lab.corten(&["list", "--quiet"]).ok().out, "");
 }
 
 fn list_of_nothing_is_empty(lab: &Lab) {
@@ -396,7 +373,7 @@ fn debug_tells_every_step_of_both_halves(lab: &Lab) {
     // Every step of the plan, but the wait for start that `run` has not, and what it does after it.
     let steps = explain
         .lines()
-        .filter(|line| line.starts_with("  "))
+        .filter(|line| line.starts_with("    "))
         .count();
     assert!(told.len() + 4 >= steps, "{} of {steps} steps", told.len());
     // Without the flag, nothing.

@@ -35,7 +35,7 @@ pub const UNNAMED: &[&str] = &[
 pub enum Phase {
     /// Of no chapter: it belongs to the one it stands in.
     Anywhere,
-    /// What must be remembered before anything is made.
+    /// What must be there before anything is made: the record, above all.
     Record,
     /// The sockets over which others are heard.
     Channels,
@@ -75,7 +75,7 @@ impl Phase {
     pub fn title(self) -> &'static str {
         match self {
             Self::Anywhere => "",
-            Self::Record => "remember",
+            Self::Record => "ground",
             Self::Channels => "channels",
             Self::Cgroup => "cgroup",
             Self::Birth => "birth",
