@@ -9,7 +9,7 @@ CARGO_TARGET_DIR ?= target
 CORTEN := $(CARGO_TARGET_DIR)/corten
 COMPLETIONS := bash-completion/completions zsh/site-functions fish/vendor_completions.d
 
-.PHONY: help setup build demo test test-native test-vm real validation faults bench install clean
+.PHONY: help setup build demo test test-native test-vm real engines validation faults bench install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,9 @@ test-vm: build ## the same in a virtual machine that has every cgroup controller
 
 real: build ## the three real jobs: a shell, nginx and redis from Debian, Docker
 	for job in shell debian docker; do CORTEN_BIN=$(abspath $(CORTEN)) tests/real/$$job || exit 1; done
+
+engines: build ## dockerd, containerd, podman and more with Corten beneath them, and with runc to compare (as root); T=groups chooses some
+	ENGINES_WITH_PEER=1 CORTEN_BIN=$(abspath $(CORTEN)) tests/engines/run $(or $(T),all)
 
 validation: build ## the validation suite of the specification, in a virtual machine (as root); T=names chooses some
 	CORTEN_BIN=$(abspath $(CORTEN)) tests/oci-validation/run $(T)

@@ -148,3 +148,30 @@ fn every_room_begins_with_an_essay() {
         assert!(essay >= 5, "src/{path} has an essay of {essay} lines");
     }
 }
+
+/// The names of the claims in tests/engines/groups, and those in docs/engines.md between backticks at the start of a row.
+#[test]
+fn the_table_of_engines_names_every_claim() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let mut claims = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(root.join("tests/engines/groups")).unwrap() {
+        for line in read(&entry.unwrap().path()).lines() {
+            let line = line.trim_start();
+            let start = ["claim \"", "differs \""]
+                .iter()
+                .find_map(|word| line.strip_prefix(word));
+            claims.extend(
+                start
+                    .and_then(|rest| rest.split('"').next())
+                    .map(str::to_owned),
+            );
+        }
+    }
+    let table = read(&root.join("docs/engines.md"));
+    let rows = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let rows: std::collections::BTreeSet<String> = rows.map(str::to_owned).collect();
+    assert_eq!(claims, rows);
+}

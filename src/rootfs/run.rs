@@ -90,7 +90,7 @@ pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoi
     let attached = mount::move_mount(mount, target);
     if attached.is_err() && is_other_kind(mount, target) {
         init.report
-            .explain(b"not a directory: one is a directory and the other is not (are you trying to mount a directory onto a file, or the other way round?)");
+            .explain(b"not a directory: source and destination are of different kinds (are you trying to mount a directory onto a file, or the other way round?)");
     }
     init.done_with(target);
     attached
