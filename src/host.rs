@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::cgroups::layout::{Access, CgroupHost, DeviceFilter};
 use crate::config::{Process, Rlimit, Spec, words};
-use crate::error::{Act, Code, Failure, Result};
+use crate::error::{Act, Code, Failure, Kind, Result};
 use crate::resctrl;
 use crate::sys::process;
 
@@ -207,5 +207,6 @@ pub fn require_kernel() -> Result<()> {
     Err(Failure::new(
         Code::System,
         format!("the kernel is {release}, and 5.14 or later is needed"),
-    ))
+    )
+    .of(Kind::Kernel))
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::error::{Act, Code, Failure, Result};
+use crate::error::{Act, Code, Failure, Kind, Result};
 
 /// A volume as `volume inspect` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,13 +35,14 @@ pub fn check_name(name: &str) -> Result<()> {
         return Ok(());
     }
     let text = format!("{name:?} is no name of a volume: letters, digits and _.- are");
-    Err(Failure::new(Code::Config, text))
+    Err(Failure::new(Code::Config, text).of(Kind::Volume))
 }
 
 /// There is no place for volumes.
 pub fn no_directory() -> Failure {
     Failure::new(Code::Usage, "--data: no directory")
         .because("neither $XDG_DATA_HOME nor $HOME is set")
+        .of(Kind::Volume)
 }
 
 fn home(data: &Path, name: &str) -> PathBuf {
@@ -111,10 +112,9 @@ pub fn inspect(data: &Path, name: &str) -> Result<Volume> {
     check_name(name)?;
     let path = directory(data, name);
     if !path.is_dir() {
-        return Err(Failure::new(
-            Code::NotFound,
-            format!("volume {name} does not exist"),
-        ));
+        return Err(
+            Failure::new(Code::NotFound, format!("volume {name} does not exist")).of(Kind::Volume),
+        );
     }
     let mut users = Vec::new();
     let entries = fs::read_dir(home(data, name).join("users"));
@@ -150,7 +150,7 @@ pub fn remove(data: &Path, name: &str) -> Result<()> {
     let volume = inspect(data, name)?;
     if !volume.users.is_empty() {
         let text = format!("volume {name} is in use by {}", volume.users.join(", "));
-        return Err(Failure::new(Code::State, text));
+        return Err(Failure::new(Code::State, text).of(Kind::Volume));
     }
     fs::remove_dir_all(home(data, name)).act(|| format!("cannot remove the volume {name}"))
 }

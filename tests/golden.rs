@@ -81,6 +81,19 @@ fn schema_of(name: &str) -> Value {
 }
 
 #[test]
+fn the_document_of_errors_is_that_of_their_pages() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
+    let text = corten::error::pages::document();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(&path).unwrap_or_default() == text,
+        "docs/errors.md is old: UPDATE_GOLDEN=1 cargo test --test golden"
+    );
+}
+
+#[test]
 fn json_is_as_its_schema_says() {
     let (schema, of_changes) = (schema_of("explain.json"), schema_of("explain-diff.json"));
     let base = case("create");

@@ -14,7 +14,7 @@ use nix::unistd::{AccessFlags, faccessat};
 
 use super::plan::CgroupPath;
 use super::systemd::plan::Service;
-use crate::error::{Act, Code, Failure, Result};
+use crate::error::{Act, Code, Failure, Kind, Result};
 use crate::sys;
 
 /// How the host mounts its cgroup trees.
@@ -190,7 +190,8 @@ fn probe_layout() -> Result<Layout> {
     Err(Failure::new(
         Code::System,
         format!("cgroup v2 is mounted neither at {UNIFIED} nor at {HYBRID}"),
-    ))
+    )
+    .of(Kind::NoCgroup2))
 }
 
 fn is_cgroup2(path: &Path) -> bool {

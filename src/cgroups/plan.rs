@@ -11,7 +11,7 @@ use super::knobs::{self, UsageLimit, Write};
 use super::layout::{Access, CgroupHost, DeviceFilter};
 use super::systemd::plan::{self as systemd, Unit};
 use crate::config::{Pairs, Resources};
-use crate::error::{Failure, Field, Result};
+use crate::error::{Failure, Field, Kind, Result};
 
 /// The property that names the cgroup.
 pub const PATH_FIELD: Field = Field::new("linux.cgroupsPath");
@@ -75,7 +75,7 @@ fn without_cgroup(resources: &Resources, host: &CgroupHost) -> Result<()> {
         return Ok(());
     };
     let act = "cannot be set for a container without a cgroup of its own";
-    let failure = Failure::config(write.field.clone(), act);
+    let failure = Failure::config(write.field.clone(), act).of(Kind::NotDelegated);
     Err(match host.access {
         Access::Unwanted => failure.hint("--cgroup-manager disabled asks for none"),
         // The sentence that callers of runc look for.
@@ -145,7 +145,9 @@ fn unavailable(write: &Write, host: &CgroupHost) -> Failure {
         ),
     };
     let act = format!("cgroup v2 has no {controller} controller on this host");
-    Failure::config(write.field.clone(), act).because(why)
+    Failure::config(write.field.clone(), act)
+        .because(why)
+        .of(Kind::NoController)
 }
 
 /// What the writes need comes first, with its reason; then whatever else the host has.

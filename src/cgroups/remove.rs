@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::freeze::wait_for;
 use super::plan::CgroupPath;
 use super::run;
-use crate::error::{Act, Code, Failure, Result};
+use crate::error::{Act, Code, Failure, Kind, Result};
 use crate::sys::cgroup::{self, Waited};
 use crate::sys::{self, Errno, fs};
 
@@ -22,7 +22,9 @@ pub fn kill(dir: BorrowedFd<'_>) -> Result<()> {
         Err(Errno(libc::ENOENT)) if is_gone(dir) => Ok(()),
         Err(Errno(libc::ENOENT)) => {
             let act = "cannot kill the processes of the container's cgroup";
-            Err(Failure::new(Code::System, act).because("cgroup.kill needs Linux 5.14"))
+            Err(Failure::new(Code::System, act)
+                .because("cgroup.kill needs Linux 5.14")
+                .of(Kind::Kernel))
         }
         Err(errno) => Err(Failure::system("cannot write 1 to cgroup.kill", errno)),
     }

@@ -12,7 +12,7 @@ use super::devices::DeviceProgram;
 use super::freeze;
 use super::knobs::{Need, UsageLimit, Write};
 use super::plan::{CgroupPath, Enable, PATH_FIELD};
-use crate::error::{Act, Failure, Field, Result};
+use crate::error::{Act, Failure, Field, Kind, Result};
 use crate::sys::{self, Errno, bpf, cgroup, fs};
 
 /// A cgroup that is ready for processes.
@@ -195,9 +195,9 @@ fn hand_down(dir: BorrowedFd<'_>, path: &str, enable: &[Enable]) -> Result<()> {
                 "cgroup {path} has no {} controller to hand down",
                 wanted.controller
             );
-            return Err(
-                Failure::config(field.clone(), act).hint("its ancestors do not delegate it")
-            );
+            return Err(Failure::config(field.clone(), act)
+                .hint("its ancestors do not delegate it")
+                .of(Kind::NoController));
         }
     }
     if offered.is_empty() {
@@ -323,9 +323,9 @@ fn cannot_write(write: &Write, errno: Errno) -> Failure {
     let act = format!("cannot write {:?} to {}", write.value, write.file);
     match errno.0 {
         // Not the errno's own words: dockerd would take them for a missing program.
-        libc::ENOENT => {
-            Failure::config(write.field.clone(), act).because("the kernel has no such knob here")
-        }
+        libc::ENOENT => Failure::config(write.field.clone(), act)
+            .because("the kernel has no such knob here")
+            .of(Kind::NoController),
         libc::EBUSY if write.file == "memory.max" => {
             let hint = "the container uses more than that and it cannot be reclaimed";
             Failure::system(act, errno)
@@ -351,7 +351,7 @@ pub fn check_usage(dir: BorrowedFd<'_>, limit: &UsageLimit) -> Result<()> {
         "rejecting memory limit {}: it is not above the usage, {used}",
         limit.limit
     );
-    Err(Failure::config(limit.field.clone(), text))
+    Err(Failure::config(limit.field.clone(), text).of(Kind::Limit))
 }
 
 const DEVICES: Field = Field::new("linux.resources.devices");

@@ -6,7 +6,7 @@
 //! one object, and one that succeeds writes nothing, unless `--debug` asks for more. Warnings ride
 //! in the object of the failure, beside its parts: readers ignore keys that they do not know.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
 use serde::Serialize;
@@ -61,6 +61,7 @@ struct Line<'a> {
 #[derive(Serialize)]
 struct Parts<'a> {
     code: &'a str,
+    number: &'a str,
     #[serde(skip_serializing_if = "String::is_empty")]
     field: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -139,6 +140,7 @@ impl Log {
         let (line, column) = failure.position.unzip();
         let parts = Parts {
             code: failure.code.name(),
+            number: failure.kind().number(),
             field: failure.field.to_string(),
             pointer: failure.field.pointer(),
             line,
@@ -151,6 +153,13 @@ impl Log {
         self.write("error", &message, Some(parts));
         if self.destination.is_some() {
             self.to_person(&message);
+        }
+        // Engines take stderr for the message and match on its words; a person reads on.
+        if self.format == Format::Text && std::io::stderr().is_terminal() {
+            let (name, number) = (self.program.name(), failure.kind().number());
+            to_stderr(&format!(
+                "{number}: {name} explain-error {number} says more"
+            ));
         }
     }
 
@@ -265,6 +274,10 @@ mod tests {
         );
         assert_eq!(line["pointer"], "/mounts/6");
         assert_eq!(line["errno"], "EINVAL");
+        assert_eq!(
+            (&line["code"], &line["number"]),
+            (&"system".into(), &"E0501".into())
+        );
         assert_eq!(line["warnings"][0], "unknown capability");
         assert!(line.get("line").is_none());
     }

@@ -31,6 +31,7 @@ mod destination;
 mod events;
 mod exec;
 mod explain;
+mod explain_error;
 mod features;
 mod inspect;
 mod kill;
@@ -189,6 +190,7 @@ static COMMANDS: &[Entry] = &[
     entry::<stop::Stop>(),
     entry::<shell::Shell>(),
     entry::<explain::Explain>(),
+    entry::<explain_error::ExplainError>(),
     entry::<inspect::Inspect>(),
     entry::<volume::Volume>(),
     entry::<completion::Completion>(),

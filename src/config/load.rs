@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::{Spec, check, fields};
-use crate::error::{Act, Code, Failure, Result};
+use crate::error::{Act, Code, Failure, Kind, Result};
 
 /// No configuration is larger: the largest seen, with 100,000 annotations, has 12 MiB.
 const LARGEST: u64 = 16 << 20;
@@ -147,7 +147,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
             return Err(Failure::new(
                 Code::Bundle,
                 "JSON specification file config.json not found",
-            ));
+            )
+            .of(Kind::NoConfiguration));
         }
         opened => opened
             .act(|| format!("cannot open {}", path.display()))

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use super::rpc::{self, Kind, Message, Response};
-use crate::error::{Act, Code, Failure, Result};
+use crate::error::{self, Act, Code, Failure, Result};
 use crate::sys::{Errno, descriptor, socket};
 
 /// Whether criu is here, and the kernel is one that it can work with.
@@ -19,13 +19,15 @@ pub fn check() -> Result<()> {
         .stdin(Stdio::null())
         .output()
         .act(act)
-        .map_err(|failure| failure.hint(MISSING))?;
+        .map_err(|failure| failure.hint(MISSING).of(error::Kind::Criu))?;
     if checked.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&checked.stderr);
     let last = text.lines().last().unwrap_or("it says nothing");
-    Err(Failure::new(Code::System, act()).because(format!("criu check: {last}")))
+    Err(Failure::new(Code::System, act())
+        .because(format!("criu check: {last}"))
+        .of(error::Kind::Criu))
 }
 
 /// criu's messages are small; a notification names a script.
@@ -164,6 +166,7 @@ fn refused(words: Option<String>, log: &Path) -> Failure {
     Failure::new(Code::System, "criu failed")
         .because(words)
         .hint(format!("all of it is in {}", log.display()))
+        .of(error::Kind::Criu)
 }
 
 /// A path for criu, which wants descriptors.

@@ -5,7 +5,7 @@
 //! directory, a mount), the words are those they know.
 
 use super::report::InitFailure;
-use crate::error::{Cause, Code, Failure, Field};
+use crate::error::{Cause, Code, Failure, Field, Kind};
 use crate::plan::op::{InitOp, text};
 use crate::plan::{Plan, Step};
 use crate::sys::Errno;
@@ -42,6 +42,7 @@ pub fn died(plan: &Plan, step: usize, status: i32) -> Failure {
     )
     .because(how)
     .at(field)
+    .of(Kind::Killed)
 }
 
 /// What is said to `start` when this step fails, up to the cause: there is no plan on its side.

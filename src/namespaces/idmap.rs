@@ -5,7 +5,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::process::Command;
 
-use crate::error::{Act, Code, Failure, Field, Result};
+use crate::error::{Act, Code, Failure, Field, Kind, Result};
 use crate::plan::op::{IdMaps, IdRange, MapWriter};
 use crate::sys::process;
 use crate::sys::{Errno, descriptor, fs as files};
@@ -72,7 +72,8 @@ fn by_programs(pid: i32, maps: &IdMaps) -> Result<()> {
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             let failure = Failure::new(Code::Permission, format!("{program} refuses the id map"))
-                .because(words);
+                .because(words)
+                .of(Kind::IdMaps);
             return Err(failure
                 .at(Field::new(field))
                 .hint("/etc/subuid and /etc/subgid grant ids"));

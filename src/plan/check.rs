@@ -8,7 +8,7 @@
 
 use super::op::{Gate, InitOp, RuntimeOp};
 use super::{Plan, Step};
-use crate::error::{Code, Failure, Result};
+use crate::error::{Code, Failure, Kind, Result};
 
 /// All proofs.
 pub fn check(plan: &Plan) -> Result<()> {
@@ -95,7 +95,9 @@ fn advance(next: Move, sent: &mut Vec<Gate>, received: &mut Vec<Gate>) -> Result
 }
 
 fn wrong(text: &str) -> Failure {
-    Failure::new(Code::System, "the plan is wrong").because(text)
+    Failure::new(Code::System, "the plan is wrong")
+        .because(text)
+        .of(Kind::Internal)
 }
 
 /// Where an operation may not come before another.

@@ -12,7 +12,7 @@ use std::ffi::CString;
 use std::str::FromStr;
 
 use crate::config::{Capabilities, Process, Scheduler, words};
-use crate::error::{Failure, Field, Result};
+use crate::error::{Failure, Field, Kind, Result};
 use crate::host::OwnLimits;
 use crate::plan::op::{Attestation, InitOp};
 use crate::plan::{Planner, c_string};
@@ -54,10 +54,10 @@ pub fn label(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result
     if let Some(profile) = asked(&process.apparmor_profile) {
         let field = || Field::new("process.apparmorProfile");
         if !circumstances.apparmor {
-            return Err(Failure::config(
-                field(),
-                "apparmor is not enabled on this host",
-            ));
+            return Err(
+                Failure::config(field(), "apparmor is not enabled on this host")
+                    .of(Kind::SecurityModule),
+            );
         }
         let file = c"/proc/self/attr/apparmor/exec".to_owned();
         planner.init(
@@ -71,10 +71,10 @@ pub fn label(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result
     if let Some(label) = asked(&process.selinux_label) {
         let field = || Field::new("process.selinuxLabel");
         if !circumstances.selinux {
-            return Err(Failure::config(
-                field(),
-                "selinux is not enabled on this host",
-            ));
+            return Err(
+                Failure::config(field(), "selinux is not enabled on this host")
+                    .of(Kind::SecurityModule),
+            );
         }
         let file = c"/proc/self/attr/exec".to_owned();
         planner.init(

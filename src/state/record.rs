@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroup;
 use crate::cgroups::CgroupPath;
 use crate::config::Pairs;
-use crate::error::{Code, Failure, Result};
+use crate::error::{Code, Failure, Kind, Result};
 
 /// The version this program writes. A property may be added without a new one.
 pub const VERSION: u32 = 1;
@@ -193,6 +193,7 @@ fn unreadable(why: impl Into<String>) -> Failure {
     Failure::new(Code::State, "cannot read the container's record state.json")
         .because(why)
         .hint("delete --force kills and removes the container all the same")
+        .of(Kind::Record)
 }
 
 /// What `delete --force` works from when there is no [`Record`]: whatever could be read.

@@ -12,6 +12,7 @@ mod harness;
 mod attacks;
 mod bad_input;
 mod checkpoint;
+mod errors;
 mod exec;
 mod explain;
 mod hooks;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
             attacks::TESTS,
             bad_input::TESTS,
             checkpoint::TESTS,
+            errors::TESTS,
             exec::TESTS,
             explain::TESTS,
             hooks::TESTS,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::plan::Owner;
 use super::wire::{self, Call, HEAD, Message, Writer};
-use crate::error::{Code, Failure};
+use crate::error::{Code, Failure, Kind};
 use crate::sys::{self, Errno, descriptor, socket};
 
 /// How long a job or an answer may take.
@@ -55,14 +55,15 @@ impl Fault {
     /// As a failure of an act.
     pub fn of(self, act: String) -> Failure {
         let is_denied = self.is("AccessDenied") || self.is("InteractiveAuthorizationRequired");
-        match self {
+        let failure = match self {
             Self::Broken(errno) => Failure::system(act, errno),
             Self::Refused { text, .. } if is_denied => Failure::new(Code::Permission, act)
                 .because(text)
                 .hint("a plain user's containers are units of the user's own systemd: is $XDG_RUNTIME_DIR set?"),
             Self::Refused { name, text } if text.is_empty() => Failure::new(Code::System, act).because(name),
             Self::Refused { text, .. } => Failure::new(Code::System, act).because(text),
-        }
+        };
+        failure.of(Kind::Systemd)
     }
 }
 

@@ -24,7 +24,7 @@ mod seccomp;
 mod sysctl;
 
 use super::{Pairs, Spec, fields};
-use crate::error::{Code, Failure, Field, Result};
+use crate::error::{Code, Failure, Field, Kind, Result};
 
 pub use sysctl::file as sysctl_file;
 
@@ -100,11 +100,15 @@ pub fn check_id(id: &str) -> Result<()> {
     let first = |byte: &u8| byte.is_ascii_alphanumeric() || b"_+".contains(byte);
     let other = |byte: &u8| first(byte) || b".-".contains(byte);
     match id.as_bytes() {
-        [] => Err(Failure::new(Code::Usage, "container id cannot be empty")),
+        [] => {
+            let text = "container id cannot be empty";
+            Err(Failure::new(Code::Usage, text).of(Kind::InvalidId))
+        }
         [head, tail @ ..] if first(head) && tail.len() < 255 && tail.iter().all(other) => Ok(()),
         _ => Err(
             Failure::new(Code::Usage, format!("invalid container ID format: {id:?}"))
-                .hint("a letter, digit, _ or +, then up to 254 of these, . and -"),
+                .hint("a letter, digit, _ or +, then up to 254 of these, . and -")
+                .of(Kind::InvalidId),
         ),
     }
 }

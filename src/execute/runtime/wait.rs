@@ -3,7 +3,7 @@
 use std::os::fd::AsRawFd;
 
 use super::{PATIENCE, Runtime};
-use crate::error::{Act, Code, Failure, Result};
+use crate::error::{Act, Code, Failure, Kind, Result};
 use crate::execute::init::EMPTY;
 use crate::execute::message;
 use crate::plan::op::Gate;
@@ -53,10 +53,10 @@ impl Runtime<'_> {
                 signal,
                 libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT
             ) {
-                return Err(Failure::new(
-                    Code::System,
-                    format!("interrupted by signal {signal}"),
-                ));
+                return Err(
+                    Failure::new(Code::System, format!("interrupted by signal {signal}"))
+                        .of(Kind::Interrupted),
+                );
             }
         }
         Ok(())

@@ -5,168 +5,27 @@
 //! An engine matches on words, an operator reads the whole, a program reads the parts from the
 //! JSON log. So a [`Failure`] keeps the parts, is printed once (in `main`), and its errno text is
 //! lower case as Go prints it, because dockerd derives exit codes from `no such file or directory`.
+//!
+//! [`Code`] is what the runtime itself decides by. A person wants to know more: what it means, what
+//! usually causes it, what to do. For that a failure has a [`Kind`], with a number that stays (E0201) and a page
+//! ([`pages`]) that `corten explain-error` prints and docs/errors.md collects. The kind follows from the failure's
+//! parts (`kind.rs`); who knows better says so with [`Failure::of`].
 
-use std::borrow::Cow;
+mod code;
+mod field;
+mod kind;
+pub mod pages;
+
+pub use code::Code;
+pub use field::Field;
+pub use kind::Kind;
+
 use std::fmt;
 
 use crate::sys::Errno;
 
 /// The result of everything in the runtime half.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
-
-/// What asked for an operation: a path into config.json, a command-line flag, or nothing at all.
-///
-/// Shown as `mounts[6].options`, as a JSON pointer `/mounts/6/options`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Field {
-    base: Cow<'static, str>,
-    at: At,
-    leaf: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-enum At {
-    #[default]
-    Whole,
-    Index(usize),
-    Key(String),
-}
-
-impl Field {
-    /// A property by its dotted path, or a flag by its name: `linux.cgroupsPath`, `--pid-file`.
-    pub const fn new(base: &'static str) -> Self {
-        Self {
-            base: Cow::Borrowed(base),
-            at: At::Whole,
-            leaf: "",
-        }
-    }
-
-    /// A property whose path is only known at run time, as the parser reports it.
-    pub fn path(base: String) -> Self {
-        Self {
-            base: Cow::Owned(base),
-            at: At::Whole,
-            leaf: "",
-        }
-    }
-
-    /// An element of a list: `mounts[6]`.
-    pub const fn index(base: &'static str, index: usize) -> Self {
-        Self {
-            base: Cow::Borrowed(base),
-            at: At::Index(index),
-            leaf: "",
-        }
-    }
-
-    /// An element of a map: `linux.sysctl["net.ipv4.ip_forward"]`.
-    pub fn key(base: &'static str, key: &str) -> Self {
-        Self {
-            base: Cow::Borrowed(base),
-            at: At::Key(key.to_owned()),
-            leaf: "",
-        }
-    }
-
-    /// A property of an element: `mounts[6]` becomes `mounts[6].options`.
-    pub fn leaf(mut self, leaf: &'static str) -> Self {
-        self.leaf = leaf;
-        self
-    }
-
-    /// Whether no field asked: an operation every container needs.
-    pub fn is_none(&self) -> bool {
-        self.base.is_empty()
-    }
-
-    /// The field as an RFC 6901 JSON pointer into config.json; empty for flags and for no field.
-    pub fn pointer(&self) -> String {
-        if self.base.is_empty() || self.base.starts_with('-') {
-            return String::new();
-        }
-        let mut pointer = String::new();
-        let mut push = |part: &str| {
-            pointer.push('/');
-            pointer.push_str(&part.replace('~', "~0").replace('/', "~1"));
-        };
-        // An index may stand inside a path that the parser reported: a[3].b
-        for part in self.base.split('.').flat_map(|part| part.split('[')) {
-            push(part.trim_end_matches(']'));
-        }
-        match &self.at {
-            At::Whole => {}
-            At::Index(index) => push(&index.to_string()),
-            At::Key(key) => push(key),
-        }
-        if !self.leaf.is_empty() {
-            self.leaf.split('.').for_each(push);
-        }
-        pointer
-    }
-}
-
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.base)?;
-        match &self.at {
-            At::Whole => {}
-            At::Index(index) => write!(f, "[{index}]")?,
-            At::Key(key) => write!(f, "[{key:?}]")?,
-        }
-        if self.leaf.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ".{}", self.leaf)
-        }
-    }
-}
-
-/// What kind of failure it is, for programs; the JSON log prints it as `code`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// The command line is wrong.
-    Usage,
-    /// A property of config.json is wrong or cannot be honoured on this host.
-    Config,
-    /// config.json or the root filesystem cannot be read.
-    Bundle,
-    /// The container is in a state that does not allow the operation.
-    State,
-    /// No container has that id.
-    NotFound,
-    /// The id is taken.
-    Exists,
-    /// The caller lacks a privilege.
-    Permission,
-    /// The kernel refused: a limit, a full disk, a missing call.
-    System,
-    /// A hook failed.
-    Hook,
-    /// The program of the container cannot be executed.
-    Exec,
-    /// A wait came to its deadline.
-    Timeout,
-}
-
-impl Code {
-    /// The stable name printed in the JSON log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Usage => "usage",
-            Self::Config => "config",
-            Self::Bundle => "bundle",
-            Self::State => "state",
-            Self::NotFound => "not-found",
-            Self::Exists => "exists",
-            Self::Permission => "permission",
-            Self::System => "system",
-            Self::Hook => "hook",
-            Self::Exec => "exec",
-            Self::Timeout => "timeout",
-        }
-    }
-}
 
 /// Why an act failed: an errno, or words (the kernel's own, a parser's, a rule's).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +51,8 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Line and column in config.json, from 1, where known.
     pub position: Option<(usize, usize)>,
+    /// What it is, where that does not follow from the other parts: see [`Self::kind`].
+    pub known: Option<Kind>,
 }
 
 impl Failure {
@@ -204,6 +65,7 @@ impl Failure {
             cause: None,
             hint: None,
             position: None,
+            known: None,
         }
     }
 
@@ -235,6 +97,17 @@ impl Failure {
     pub fn because(mut self, text: impl Into<String>) -> Self {
         self.cause = Some(Cause::Text(text.into()));
         self
+    }
+
+    /// Says what it is, where its parts do not.
+    pub fn of(mut self, kind: Kind) -> Self {
+        self.known = Some(kind);
+        self
+    }
+
+    /// What it is, with a number that stays.
+    pub fn kind(&self) -> Kind {
+        self.known.unwrap_or_else(|| kind::derived(self))
     }
 
     /// Says what to do about it.
@@ -334,22 +207,5 @@ mod tests {
             failure.to_string(),
             "mounts[6]: cannot mount tmpfs on /data: invalid argument"
         );
-    }
-
-    #[test]
-    fn a_field_is_also_a_json_pointer() {
-        assert_eq!(
-            Field::index("mounts", 6).leaf("options").pointer(),
-            "/mounts/6/options"
-        );
-        assert_eq!(
-            Field::key("linux.sysctl", "a/b").pointer(),
-            "/linux/sysctl/a~1b"
-        );
-        assert_eq!(
-            Field::path("linux.namespaces[1].type".to_owned()).pointer(),
-            "/linux/namespaces/1/type"
-        );
-        assert_eq!(Field::new("--pid-file").pointer(), "");
     }
 }
