@@ -4,6 +4,7 @@
 //! [`plan`] decides; [`execute`] acts. The rooms decide and act for one thing each: [`namespaces`],
 //! [`network`], [`rootfs`], [`cgroups`], [`resctrl`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers,
 //! [`inspect`] reads what a container really is,
+//! [`record`] what a command needed,
 //! [`volumes`] keeps what outlives a container, [`engine`] puts it all together for whoever calls,
 //! [`features`] tells engines what there is,
 //! [`sys`] is the fence around the kernel, [`cli`] the command line over it all.
@@ -23,6 +24,7 @@ pub mod namespaces;
 pub mod network;
 pub mod plan;
 pub mod process;
+pub mod record;
 pub mod resctrl;
 pub mod rootfs;
 pub mod seccomp;

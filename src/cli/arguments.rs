@@ -53,12 +53,10 @@ pub fn values(definition: Command, flags: Vec<String>, words: &[String]) -> Resu
 /// clap's complaint about a value, in one line.
 pub fn failure(error: clap::Error) -> Failure {
     let text = error.to_string();
-    let line = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ");
-    Failure::new(Code::Usage, line)
+    // What is missing stands below; usage and tips come after an empty line.
+    let lines = text.lines().take_while(|line| !line.is_empty());
+    let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+    Failure::new(Code::Usage, line.trim_start_matches("error: "))
 }
 
 /// Reads by a definition.

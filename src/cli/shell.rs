@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::create::{TraceFlag, overlay};
 use super::{Call, FlagsEnd, Subcommand, Words, absolute, size, user};
-use crate::engine::{self, Network, ShellRequest, UserNamespace};
+use crate::engine::{self, Network, Recording, ShellRequest, UserNamespace};
 use crate::error::Result;
+use crate::record::What;
 
 /// Flags and words.
 #[derive(Debug, Args)]
@@ -55,6 +56,12 @@ pub(super) struct Shell {
     /// Working directory
     #[arg(short, long, value_name = "DIR", default_value = "/")]
     workdir: String,
+    /// Write down what the command needed, for a config.json
+    #[arg(long, value_name = "WHAT", value_enum, requires = "output")]
+    record: Option<What>,
+    /// Where --record writes
+    #[arg(long, value_name = "FILE", requires = "record")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     trace: TraceFlag,
     /// The program and its arguments [default: a shell]
@@ -98,6 +105,10 @@ impl Subcommand for Shell {
             cwd: self.workdir,
             cgroup_driver: call.globals.cgroup_driver(),
             rootless: call.globals.rootless()?,
+            recording: self
+                .record
+                .zip(self.output)
+                .map(|(what, output)| Recording { what, output }),
             log: call.log.clone(),
             trace,
         })

@@ -41,9 +41,11 @@ pub struct Decision {
     pub plan: Plan,
     /// What was read.
     pub loaded: Loaded,
-    host: Host,
+    /// What was found.
+    pub(super) host: Host,
     request: Request,
-    cgroup: Option<CgroupPath>,
+    /// Of the container.
+    pub(super) cgroup: Option<CgroupPath>,
 }
 
 /// A container that was made.

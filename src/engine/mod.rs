@@ -9,6 +9,7 @@
 mod birth;
 mod checkpoint;
 mod exec;
+mod recording;
 mod restore;
 mod rootless;
 mod shell;
@@ -29,6 +30,7 @@ use crate::plan::Plan;
 use crate::plan::request::Start;
 use crate::plan::show::{self, Look};
 use crate::process::terminal::Stay;
+use crate::record::What;
 use crate::state::{Id, Root};
 use crate::supervise::{self, Signals};
 
@@ -330,6 +332,15 @@ pub enum UserNamespace {
     Remap,
 }
 
+/// `shell --record`.
+#[derive(Debug)]
+pub struct Recording {
+    /// What is recorded.
+    pub what: What,
+    /// The file that gets the profile.
+    pub output: PathBuf,
+}
+
 /// `shell`: a throw-away container over a directory of this host.
 #[derive(Debug)]
 pub struct ShellRequest {
@@ -371,6 +382,8 @@ pub struct ShellRequest {
     pub cgroup_driver: CgroupDriver,
     /// As in [`CreateRequest::rootless`].
     pub rootless: Rootless,
+    /// What is written down about the program.
+    pub recording: Option<Recording>,
     /// As in [`CreateRequest::log`].
     pub log: Arc<Log>,
     /// As in [`CreateRequest::trace`].

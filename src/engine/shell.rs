@@ -5,16 +5,17 @@ use std::path::PathBuf;
 
 use super::{
     AtEnd, Attachment, CreateRequest, Network, RunRequest, ShellRequest, Subreaper, UserNamespace,
-    birth, rootless,
+    birth, recording, rootless,
 };
 use crate::config::{
     Capabilities, Cpu, DeviceRule, IdMapping, Linux, Loaded, Memory, Mount, Namespace,
-    NamespaceType, Pids, Process, Resources, Root, Spec, User,
+    NamespaceType, Pids, Process, Resources, Root, Seccomp, Spec, User,
 };
 use crate::error::{Code, Failure, Field, Result};
 use crate::host::Own;
 use crate::plan::request::Start;
 use crate::process::terminal::Stay;
+use crate::record::What;
 use crate::state::Id;
 use crate::supervise::{self, Signals};
 
@@ -125,6 +126,10 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
     rootless::complete(&mut spec, &own);
     let loaded = birth::checked(&create, Loaded::from_spec(spec)?)?;
     let decision = birth::decide_loaded(&create, loaded, &own, Start::Now, stay)?;
+    let recording = request.recording.as_ref();
+    let recording = recording
+        .map(|recording| recording::begin(recording, &decision))
+        .transpose()?;
     let made = birth::execute(&create, decision, &signals, None)?;
     let run = RunRequest {
         create,
@@ -133,7 +138,11 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
         subreaper: Subreaper::Runtime,
         stop_timeout: None,
     };
-    made.attend(&run, &signals)
+    let status = made.attend(&run, &signals)?;
+    if let Some(recording) = recording {
+        recording.end(&request.log)?;
+    }
+    Ok(status)
 }
 
 fn create_request(request: &ShellRequest) -> Result<CreateRequest> {
@@ -264,10 +273,15 @@ fn linux(request: &ShellRequest) -> Result<Linux> {
             remapped()?
         }
     };
-    let profile = serde_json::from_str(PROFILE).map_err(|error| {
-        Failure::new(Code::System, "cannot read the default system call profile")
-            .because(error.to_string())
-    })?;
+    let mut profile = profile()?;
+    if request
+        .recording
+        .as_ref()
+        .is_some_and(|recording| recording.what == What::Seccomp)
+    {
+        // Calls of another table would be taken for native ones.
+        profile.architectures.clear();
+    }
     Ok(Linux {
         namespaces: kinds
             .into_iter()
@@ -282,6 +296,14 @@ fn linux(request: &ShellRequest) -> Result<Linux> {
         masked_paths: strings(&MASKED),
         readonly_paths: strings(&READONLY),
         ..Linux::default()
+    })
+}
+
+/// Docker's default system call profile, as the configuration has it.
+fn profile() -> Result<Seccomp> {
+    serde_json::from_str(PROFILE).map_err(|error| {
+        Failure::new(Code::System, "cannot read the default system call profile")
+            .because(error.to_string())
     })
 }
 

@@ -84,7 +84,16 @@ pub fn load_device_program(
     name: &CStr,
     instructions: &[u64],
 ) -> std::result::Result<OwnedFd, LoadError> {
-    let errno = match load(name, instructions, &mut []) {
+    load_program(BPF_PROG_TYPE_CGROUP_DEVICE, name, instructions)
+}
+
+/// The same for a program of any kind (BPF_PROG_TYPE_*).
+pub fn load_program(
+    kind: u32,
+    name: &CStr,
+    instructions: &[u64],
+) -> std::result::Result<OwnedFd, LoadError> {
+    let errno = match load(kind, name, instructions, &mut []) {
         Ok(program) => return Ok(program),
         Err(errno) => errno,
     };
@@ -93,7 +102,7 @@ pub fn load_device_program(
         let mut buffer = vec![0; 1 << 16];
         // The errno of the first attempt is the one to report; this one is for the log alone. It
         // may succeed only if the machine changed in between, and then the log is empty.
-        if load(name, instructions, &mut buffer).is_err() {
+        if load(kind, name, instructions, &mut buffer).is_err() {
             let text = CStr::from_bytes_until_nul(&buffer).unwrap_or_default();
             log = text.to_string_lossy().trim_end().to_owned();
         }
@@ -101,10 +110,10 @@ pub fn load_device_program(
     Err(LoadError { errno, log })
 }
 
-fn load(name: &CStr, instructions: &[u64], log: &mut [u8]) -> Result<OwnedFd> {
+fn load(kind: u32, name: &CStr, instructions: &[u64], log: &mut [u8]) -> Result<OwnedFd> {
     let too_big = |_| Errno(libc::E2BIG);
     let mut attr = LoadAttr {
-        prog_type: BPF_PROG_TYPE_CGROUP_DEVICE,
+        prog_type: kind,
         insn_cnt: u32::try_from(instructions.len()).map_err(too_big)?,
         insns: address(instructions.as_ptr()),
         license: address(c"Apache".as_ptr()),
@@ -121,9 +130,13 @@ fn load(name: &CStr, instructions: &[u64], log: &mut [u8]) -> Result<OwnedFd> {
     // SAFETY: `insns` names insn_cnt instructions of 8 bytes, `license` a C string that lives
     // forever, `log_buf` nothing or log_size bytes that are ours to have written; all of them
     // outlive the call, which keeps no pointer.
-    let fd = unsafe { bpf(BPF_PROG_LOAD, &mut attr) }?;
-    // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor(fd)) })
+    unsafe { bpf(BPF_PROG_LOAD, &mut attr) }.map(opened)
+}
+
+/// The answer of a call that makes a descriptor.
+pub(super) fn opened(answer: libc::c_long) -> OwnedFd {
+    // SAFETY: every caller passes what such a call just returned to it and to nobody else.
+    unsafe { OwnedFd::from_raw_fd(descriptor(answer)) }
 }
 
 /// Attaches a device program to a cgroup, beside those of its ancestors: all must allow.
@@ -196,8 +209,7 @@ pub fn device_programs(cgroup: BorrowedFd<'_>) -> Result<Vec<OwnedFd>> {
         };
         // SAFETY: the attributes are integers only.
         match unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &mut attr) } {
-            // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
-            Ok(fd) => programs.push(unsafe { OwnedFd::from_raw_fd(descriptor(fd)) }),
+            Ok(fd) => programs.push(opened(fd)),
             // Detached and gone since the query.
             Err(Errno(libc::ENOENT)) => {}
             Err(errno) => return Err(errno),
@@ -264,16 +276,16 @@ pub fn program_info(program: BorrowedFd<'_>) -> Result<ProgramInfo> {
 
 /// # Safety
 /// Every pointer in `attr` must be good for what `command` does with it.
-unsafe fn bpf<T>(command: u32, attr: &mut T) -> Result<libc::c_long> {
+pub(super) unsafe fn bpf<T>(command: u32, attr: &mut T) -> Result<libc::c_long> {
     // SAFETY: `attr` is a live structure of integers and the kernel touches its size_of bytes at
     // most; what its pointers name is promised by the caller.
     check(unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<T>()) })
 }
 
-fn number(fd: BorrowedFd<'_>) -> u32 {
+pub(super) fn number(fd: BorrowedFd<'_>) -> u32 {
     fd.as_raw_fd().cast_unsigned()
 }
 
-fn address<T>(pointer: *const T) -> u64 {
+pub(super) fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }

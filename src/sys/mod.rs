@@ -22,6 +22,7 @@ pub mod signal;
 pub mod socket;
 pub mod spawn;
 pub mod start;
+pub mod tracing;
 
 pub use errno::Errno;
 pub use pidfd::Pidfd;

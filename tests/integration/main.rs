@@ -29,6 +29,7 @@ mod output;
 mod parity;
 mod process;
 mod readiness;
+mod record;
 mod resources;
 mod rootless;
 mod seccomp;
@@ -59,6 +60,7 @@ fn main() -> std::process::ExitCode {
             parity::TESTS,
             process::TESTS,
             readiness::TESTS,
+            record::TESTS,
             trace::TESTS,
             resources::TESTS,
             rootless::TESTS,

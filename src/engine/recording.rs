@@ -1,0 +1,96 @@
+//! `shell --record`: the command runs as always, is watched, and what it needed is written down.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+
+use serde::Serialize;
+
+use super::Recording;
+use super::birth::Decision;
+use crate::cgroups;
+use crate::cli::log::Log;
+use crate::config::{Capabilities, Seccomp};
+use crate::error::{Act, Code, Failure, Field, Result};
+use crate::record::run::{Recorder, Seen};
+use crate::record::{What, profile};
+
+/// A recording that goes on.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    recording: &'a Recording,
+    output: File,
+    recorder: Recorder,
+    seccomp: Option<Seccomp>,
+    granted: Option<Capabilities>,
+}
+
+/// Makes the container's cgroup before the container is made, which then takes it as it is: what shall be watched must have a number.
+pub fn begin<'a>(recording: &'a Recording, decision: &Decision) -> Result<Watch<'a>> {
+    let Some(path) = &decision.cgroup else {
+        let text = "without a cgroup of its own nothing tells the command's processes from others";
+        return Err(Failure::new(Code::Usage, text).at(Field::new("--record")));
+    };
+    let output = &recording.output;
+    let output = File::create(output)
+        .act(|| format!("cannot write {}", output.display()))
+        .map_err(|failure| failure.at(Field::new("--output")))?;
+    let mount = cgroups::run::open_mount(&decision.host.cgroup.mount)?;
+    let cgroup = cgroups::run::create(mount.as_fd(), path, &[])?;
+    let recorder = Recorder::attach(recording.what, cgroup.id).inspect_err(|_| {
+        cgroups::run::unmake(mount.as_fd(), &cgroup.made);
+    })?;
+    let spec = &decision.loaded.spec;
+    let linux = spec.linux.as_ref();
+    let process = spec.process.as_ref();
+    Ok(Watch {
+        recording,
+        output,
+        recorder,
+        seccomp: linux.and_then(|linux| linux.seccomp.clone()),
+        granted: process.and_then(|process| process.capabilities.clone()),
+    })
+}
+
+impl Watch<'_> {
+    /// Writes what was needed. Every process of the container has ended.
+    pub fn end(self, log: &Log) -> Result<()> {
+        let seen = self.recorder.finish()?;
+        let output = &self.recording.output;
+        let text = match self.recording.what {
+            What::Seccomp => text(
+                &self
+                    .seccomp
+                    .map(|default| profile::seccomp(default, &seen.calls)),
+            ),
+            What::Caps => {
+                tell_what_was_missed(&seen, log);
+                text(
+                    &self
+                        .granted
+                        .map(|granted| profile::capabilities(&granted, &seen.used)),
+                )
+            }
+        }?;
+        let mut file = self.output;
+        file.write_all(text.as_bytes())
+            .act(|| format!("cannot write {}", output.display()))
+            .map_err(|failure| failure.at(Field::new("--output")))
+    }
+}
+
+fn text<T: Serialize>(profile: &T) -> Result<String> {
+    let text = serde_json::to_string_pretty(profile);
+    let text = text.map_err(|error| {
+        Failure::new(Code::System, "cannot write the profile").because(error.to_string())
+    })?;
+    Ok(text + "\n")
+}
+
+/// The command went on without these, but perhaps did not do what it should.
+fn tell_what_was_missed(seen: &Seen, log: &Log) {
+    let missed = profile::names(&seen.missed);
+    if !missed.is_empty() {
+        log.note(&format!("the command was refused {}", missed.join(", ")));
+    }
+}
