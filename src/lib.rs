@@ -6,7 +6,7 @@
 //! [`inspect`] reads what a container really is,
 //! [`record`] what a command needed,
 //! [`volumes`] keeps what outlives a container, [`engine`] puts it all together for whoever calls,
-//! [`features`] tells engines what there is,
+//! [`features`] tells engines what there is, [`validate`] all that is wrong with a configuration,
 //! [`sys`] is the fence around the kernel, [`cli`] the command line over it all.
 
 pub mod cgroups;
@@ -31,6 +31,7 @@ pub mod seccomp;
 pub mod state;
 pub mod supervise;
 pub mod sys;
+pub mod validate;
 pub mod volumes;
 
 pub use error::{Failure, Result};

@@ -50,6 +50,7 @@ mod start;
 mod state;
 mod stop;
 mod update;
+mod validate;
 mod volume;
 
 use std::io::Write;
@@ -192,6 +193,7 @@ static COMMANDS: &[Entry] = &[
     entry::<explain::Explain>(),
     entry::<explain_error::ExplainError>(),
     entry::<inspect::Inspect>(),
+    entry::<validate::Validate>(),
     entry::<volume::Volume>(),
     entry::<completion::Completion>(),
     entry::<man::Manual>(),

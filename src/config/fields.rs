@@ -143,9 +143,35 @@ pub fn with_nul(text: &[u8]) -> Vec<Field> {
     found
 }
 
+/// A property that the specification does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownProperty {
+    /// Which.
+    pub field: Field,
+    /// Line and column of its name, from 1.
+    pub position: Option<(usize, usize)>,
+    /// The name it may have meant.
+    pub likely: Option<&'static str>,
+}
+
 /// One warning for each property that the specification does not know, with the name it may have meant.
 pub fn unknown(text: &[u8]) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let warning = |unknown: UnknownProperty| {
+        let (line, column) = unknown.position.unwrap_or_default();
+        let hint = unknown
+            .likely
+            .map_or_else(String::new, |name| format!(", did you mean {name}"));
+        format!(
+            "{} (line {line} column {column}): unknown property{hint}",
+            unknown.field
+        )
+    };
+    unknown_properties(text).into_iter().map(warning).collect()
+}
+
+/// All properties that the specification does not know.
+pub fn unknown_properties(text: &[u8]) -> Vec<UnknownProperty> {
+    let mut found = Vec::new();
     let mut scanner = Scanner::new(text);
     while let Some(token) = scanner.advance() {
         if token.kind != Kind::Key {
@@ -157,17 +183,14 @@ pub fn unknown(text: &[u8]) -> Vec<String> {
         };
         // What stands inside an unknown property has no right name: report the outermost only.
         if unknown.depth == path.len() {
-            let (line, column) = position(text, token.start);
-            let hint = unknown
-                .likely
-                .map_or_else(String::new, |name| format!(", did you mean {name}"));
-            warnings.push(format!(
-                "{} (line {line} column {column}): unknown property{hint}",
-                field(path)
-            ));
+            found.push(UnknownProperty {
+                field: field(path),
+                position: Some(position(text, token.start)),
+                likely: unknown.likely,
+            });
         }
     }
-    warnings
+    found
 }
 
 struct Unknown {
@@ -187,7 +210,7 @@ fn shape_at(path: &[Part<'_>]) -> Result<&'static Shape, Unknown> {
                     None => {
                         return Err(Unknown {
                             depth: depth + 1,
-                            likely: nearest(key, fields),
+                            likely: nearest(key, fields.iter().map(|(name, _)| *name)),
                         });
                     }
                 }
@@ -199,11 +222,10 @@ fn shape_at(path: &[Part<'_>]) -> Result<&'static Shape, Unknown> {
     Ok(shape)
 }
 
-fn nearest(word: &str, fields: &'static [(&'static str, Shape)]) -> Option<&'static str> {
+/// The word of a set that a misspelt one may have meant.
+pub fn nearest(word: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let lower = word.to_ascii_lowercase();
-    let candidates = fields
-        .iter()
-        .map(|(name, _)| (distance(&lower, &name.to_ascii_lowercase()), *name));
+    let candidates = names.map(|name| (distance(&lower, &name.to_ascii_lowercase()), name));
     // More than a third of the letters changed is another word.
     candidates
         .min()

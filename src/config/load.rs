@@ -9,6 +9,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::check::Warning;
 use super::{Spec, check, fields};
 use crate::error::{Act, Code, Failure, Kind, Result};
 
@@ -74,7 +75,7 @@ impl Loaded {
             let failures = findings.failures.into_iter();
             return Err(failures.map(|failure| self.place(failure)).collect());
         }
-        self.warnings = findings.warnings;
+        self.warnings = findings.warnings.iter().map(Warning::to_string).collect();
         Ok(self)
     }
 
@@ -136,7 +137,8 @@ impl TryFrom<&oci_spec::runtime::Spec> for Spec {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// The bytes of a configuration's file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     // O_NONBLOCK: the open of a FIFO without a writer, or of a terminal, would wait.
     let opened = OpenOptions::new()
         .read(true)

@@ -24,5 +24,5 @@ pub mod spec;
 pub mod words;
 
 pub use check::{Findings, check, check_id, check_resources, sysctl_file};
-pub use load::{Loaded, load, load_file, parse, to_text};
+pub use load::{Loaded, load, load_file, parse, read, to_text};
 pub use spec::*;

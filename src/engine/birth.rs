@@ -153,7 +153,7 @@ pub fn checked(create: &CreateRequest, loaded: Loaded) -> Result<Loaded> {
 
 /// The root is a directory and not the host's own. A link in its place is refused, as runc does: who can
 /// change it would choose what the container's root is.
-fn require_root(create: &CreateRequest, spec: &Spec) -> Result<()> {
+pub fn require_root(create: &CreateRequest, spec: &Spec) -> Result<()> {
     let path = rootfs::plan::root_path(spec, &create.bundle);
     let bundle = |failure: Failure| Failure {
         code: Code::Bundle,
@@ -280,7 +280,7 @@ fn overlay(create: &CreateRequest, spec: &Spec) -> Result<Option<Overlay>> {
     }))
 }
 
-fn request(create: &CreateRequest, spec: &Spec, start: Start, stay: Stay) -> Result<Request> {
+pub fn request(create: &CreateRequest, spec: &Spec, start: Start, stay: Stay) -> Result<Request> {
     let has_terminal = spec
         .process
         .as_ref()

@@ -9,6 +9,7 @@
 mod birth;
 mod checkpoint;
 mod exec;
+pub(crate) mod preview;
 mod recording;
 mod restore;
 mod rootless;
@@ -462,14 +463,9 @@ pub fn explain(request: &ExplainRequest) -> Result<String> {
 
 /// The plan of a `create`, with what its text makes one say.
 fn planned(create: &CreateRequest) -> Result<Plan> {
-    // A terminal without a socket is one that `run` plays itself.
-    let stay = match create.console_socket {
-        Some(_) => Stay::Detach,
-        None => Stay::Foreground,
-    };
     let birth::Decision {
         mut plan, loaded, ..
-    } = birth::decide(create, Start::Later, stay)?;
+    } = birth::decide(create, Start::Later, preview::stay(create))?;
     let of_the_text = [loaded.unknown(), loaded.warnings].concat();
     plan.warnings.splice(..0, of_the_text);
     Ok(plan)

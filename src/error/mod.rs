@@ -53,6 +53,8 @@ pub struct Failure {
     pub position: Option<(usize, usize)>,
     /// What it is, where that does not follow from the other parts: see [`Self::kind`].
     pub known: Option<Kind>,
+    /// Where it tells several: each of them. See [`Self::together`].
+    pub parts: Vec<Self>,
 }
 
 impl Failure {
@@ -66,6 +68,7 @@ impl Failure {
             hint: None,
             position: None,
             known: None,
+            parts: Vec::new(),
         }
     }
 
@@ -118,20 +121,29 @@ impl Failure {
 
     /// All that is wrong, in one failure: the first one's parts, and the others in its words.
     pub fn together(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
-        let mut failures = failures.into_iter();
-        let mut first = failures.next()?;
-        let others: String = failures.map(|other| format!("; {other}")).collect();
+        let parts: Vec<Self> = failures.into_iter().flat_map(Self::parts).collect();
+        let (first, others) = parts.split_first()?;
+        let mut first = first.clone();
         if others.is_empty() {
             return Some(first);
         }
+        let others: String = others.iter().map(|other| format!("; {other}")).collect();
         // What was its cause and its hint stands before the others, not behind them.
         let told = Self {
             field: Field::default(),
             ..first.clone()
         };
         first.act = format!("{told}{others}");
-        (first.cause, first.hint) = (None, None);
+        (first.cause, first.hint, first.parts) = (None, None, parts);
         Some(first)
+    }
+
+    /// Each of what it tells; itself, if that is one thing.
+    pub fn parts(mut self) -> Vec<Self> {
+        match std::mem::take(&mut self.parts) {
+            parts if parts.is_empty() => vec![self],
+            parts => parts,
+        }
     }
 
     /// The errno, where a system call failed.

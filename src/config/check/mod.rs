@@ -23,6 +23,8 @@ mod resources;
 mod seccomp;
 mod sysctl;
 
+use std::fmt;
+
 use super::{Pairs, Spec, fields};
 use crate::error::{Code, Failure, Field, Kind, Result};
 
@@ -37,8 +39,23 @@ const MOST: usize = 64;
 pub struct Findings {
     /// What must be mended; at most 64.
     pub failures: Vec<Failure>,
-    /// What the operator should know: `field: sentence`.
-    pub warnings: Vec<String>,
+    /// What the operator should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// What is allowed, and hardly meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where.
+    pub field: Field,
+    /// A sentence.
+    pub text: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.text)
+    }
 }
 
 impl Findings {
@@ -54,7 +71,10 @@ impl Findings {
 
     fn warn(&mut self, field: Field, text: &str) {
         if self.warnings.len() < MOST {
-            self.warnings.push(format!("{field}: {text}"));
+            self.warnings.push(Warning {
+                field,
+                text: text.to_owned(),
+            });
         }
     }
 }
