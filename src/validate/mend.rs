@@ -3,7 +3,7 @@
 //! What is taken out of a list moves its later elements: [`Patient`] remembers what it took, and says of a
 //! place in the copy where that was in the file.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::{self, Spec};
 use crate::error::{Failure, Field};
@@ -72,6 +72,22 @@ impl Patient {
             taken |= self.take(&pointer);
         }
         taken
+    }
+
+    /// Puts something in the place of what every plan needs, so that there is one.
+    pub fn complete(&mut self) {
+        let essential = [
+            ("/ociVersion", json!("1.0.0")),
+            ("/root/path", json!("rootfs")),
+            ("/process/args", json!(["true"])),
+            ("/process/cwd", json!("/")),
+        ];
+        for (pointer, value) in essential {
+            let (parent, name) = pointer.rsplit_once('/').unwrap_or_default();
+            if let Some(Value::Object(object)) = self.value.pointer_mut(parent) {
+                object.entry(name).or_insert(value);
+            }
+        }
     }
 
     fn take(&mut self, pointer: &str) -> bool {

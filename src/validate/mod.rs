@@ -200,6 +200,7 @@ impl Inquiry<'_> {
         let root = preview::require_root(self.create, &spec).err();
         let faults = checked.failures.iter().chain(&root).cloned().collect();
         self.note_and_mend(&mut patient, faults, Origin::Configuration);
+        patient.complete();
         self.plan(&mut patient, Origin::Configuration, preview::plan_anywhere);
         if scope == Scope::Host {
             self.host(&mut patient);
@@ -258,18 +259,16 @@ impl Inquiry<'_> {
         faults: Vec<Failure>,
         origin: Origin,
     ) -> bool {
-        let mut is_news = false;
         let mut pointers = Vec::new();
         for fault in faults {
             let pointer = patient.original_pointer(&fault.field);
-            if !pointer.is_empty() && patient.is_touched(&pointer) {
-                continue;
+            // What misses a property that was taken out goes the same way, and nobody is told.
+            if pointer.is_empty() || !patient.is_touched(&pointer) {
+                self.fail(&fault, Some(patient), origin);
             }
-            is_news = true;
-            self.fail(&fault, Some(patient), origin);
             pointers.push(fault.field.pointer());
         }
-        is_news && patient.take_out(pointers)
+        patient.take_out(pointers)
     }
 
     fn fail(&mut self, fault: &Failure, patient: Option<&Patient>, origin: Origin) {

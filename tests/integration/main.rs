@@ -8,6 +8,8 @@
 #[allow(dead_code)] // other suites use other parts of it
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../schema/mod.rs"]
+mod schema;
 
 mod attacks;
 mod bad_input;
@@ -35,6 +37,7 @@ mod rootless;
 mod seccomp;
 mod systemd;
 mod trace;
+mod validate;
 
 fn main() -> std::process::ExitCode {
     harness::runner::main(
@@ -66,6 +69,7 @@ fn main() -> std::process::ExitCode {
             rootless::TESTS,
             seccomp::TESTS,
             systemd::TESTS,
+            validate::TESTS,
         ],
     )
 }
