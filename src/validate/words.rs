@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_nearest_word_of_the_right_set_is_meant() {
-        let text = br#"{"linux": {"namespaces": [{"type": "pid"}, {"type": "nett"}, {"type": "mnt"}]},
+        let text = br#"{"linux": {"namespaces": [{"type": "pid"}, {"type": "nett"}, {"type": "mout"}]},
             "process": {"rlimits": [{"type": "RLIMIT_NOFILES"}], "capabilities": {"bounding": ["CAP_CHWON"]}},
             "mounts": [{"options": ["ro", "nosiud"]}, {"options": ["size=4"]}]}"#;
         let meant = |pointer: &str| meant(text, pointer);
