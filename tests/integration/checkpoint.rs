@@ -51,7 +51,8 @@ fn call(lab: &Lab, words: &[&str]) -> Done {
     lab.call(words).deadline(Duration::from_secs(60)).done()
 }
 
-/// A container that counts in a file of the host.
+/// A container that counts in a directory of the host: one empty file for each number. A file that it has open when it is dumped
+/// must still be there and as large when it comes back.
 fn counter(lab: &Lab) -> (Bundle, PathBuf) {
     let data = lab.path("data");
     fs::create_dir(&data).unwrap();
@@ -59,13 +60,14 @@ fn counter(lab: &Lab) -> (Bundle, PathBuf) {
     bundle
         .bind(&data, "/data", &["rbind", "rw"])
         .bind(&data, "/same", &["rbind", "ro", "nosuid"])
-        .sh("n=0; while :; do n=$((n+1)); echo $n >/data/new; mv /data/new /data/count; sleep 0.05; done");
-    (bundle, data.join("count"))
+        .sh("n=0; while :; do n=$((n+1)); : >/data/$n; sleep 0.05; done");
+    (bundle, data)
 }
 
 fn count(path: &Path) -> u64 {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.trim().parse().unwrap_or_default()
+    let names = fs::read_dir(path).unwrap();
+    let numbers = names.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    numbers.max().unwrap_or_default()
 }
 
 fn goes_on(path: &Path) {
