@@ -129,11 +129,10 @@ fn spans(family: Family, default: u32) -> Vec<Span> {
                 continue;
             }
             extend(&mut spans, number, decision);
-            extend(
-                &mut spans,
-                number.saturating_add(1),
-                Decision::Return(region.verdict),
-            );
+            let next = number.saturating_add(1);
+            if calls.peek().is_none_or(|call| call.0 != next) {
+                extend(&mut spans, next, Decision::Return(region.verdict));
+            }
         }
     }
     spans

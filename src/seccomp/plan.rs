@@ -7,7 +7,7 @@ use crate::error::{Failure, Field, Result};
 
 use super::layout::{self, Decision, Family, Member};
 use super::rules::{self, Chain, Test};
-use super::tables::{self, ARCHITECTURES, Arch, Multiplexed, Numbers};
+use super::tables::{self, ARCHITECTURES, Arch, Call, X32_BIT};
 use super::words::{self, FLAGS};
 
 /// The kernel's limit of a program (BPF_MAXINSNS).
@@ -176,9 +176,7 @@ fn architectures(profile: &Seccomp, native: Arch) -> Result<Vec<Arch>> {
 /// A call that a rule names.
 struct Name {
     rule: usize,
-    numbers: Numbers,
-    /// Through what i386 reaches it besides directly.
-    multiplexed: Option<Multiplexed>,
+    call: Call,
 }
 
 /// The names that some architecture knows, in the order of the profile, and the others.
@@ -186,12 +184,8 @@ fn resolve(profile: &Seccomp) -> (Vec<Name>, Vec<String>) {
     let (mut known, mut unknown) = (Vec::with_capacity(512), Vec::new());
     for (rule, asked) in profile.syscalls.iter().enumerate() {
         for name in &asked.names {
-            match tables::numbers(name) {
-                Some(numbers) => known.push(Name {
-                    rule,
-                    numbers,
-                    multiplexed: tables::multiplexed(name),
-                }),
+            match tables::call(name) {
+                Some(call) => known.push(Name { rule, call }),
                 None => unknown.push(name.clone()),
             }
         }
@@ -200,6 +194,7 @@ fn resolve(profile: &Seccomp) -> (Vec<Name>, Vec<String>) {
 }
 
 /// A rule for a number of one table.
+#[derive(Clone, Copy)]
 struct Entry {
     number: u32,
     rule: usize,
@@ -209,8 +204,7 @@ struct Entry {
 
 /// What one table's calls meet, by ascending number.
 fn decisions(names: &[Name], rules: &[Rule], arch: Arch) -> Result<Vec<(u32, Decision)>> {
-    let mut entries = entries(names, rules, arch);
-    entries.sort_by_key(|entry| entry.number);
+    let entries = sorted(&entries(names, rules, arch), arch);
     let mut calls = Vec::with_capacity(entries.len());
     for group in entries.chunk_by(|a, b| a.number == b.number) {
         calls.push((group[0].number, decide(rules, group, arch)?));
@@ -218,16 +212,44 @@ fn decisions(names: &[Name], rules: &[Rule], arch: Arch) -> Result<Vec<(u32, Dec
     Ok(calls)
 }
 
+/// Below this number tables are dense, x32's bit aside. What is above it, some five calls of 32-bit ARM, is sorted as it comes.
+const DENSE: usize = 600;
+
+/// By ascending number, those of one number as they stand. It is a counting sort: most numbers occur once.
+fn sorted(entries: &[Entry], arch: Arch) -> Vec<Entry> {
+    let base = if arch == Arch::X32 { X32_BIT } else { 0 };
+    let bucket = |entry: &Entry| {
+        let number = usize::try_from(entry.number - base).unwrap_or(DENSE);
+        number.min(DENSE)
+    };
+    let mut places = [0_usize; DENSE + 1];
+    for entry in entries {
+        places[bucket(entry)] += 1;
+    }
+    let mut before = 0;
+    for place in &mut places {
+        before += std::mem::replace(place, before);
+    }
+    let mut sorted = entries.to_vec();
+    for entry in entries {
+        let place = &mut places[bucket(entry)];
+        sorted[*place] = *entry;
+        *place += 1;
+    }
+    sorted[places[DENSE - 1]..].sort_by_key(|entry| entry.number);
+    sorted
+}
+
 fn entries(names: &[Name], rules: &[Rule], arch: Arch) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(names.len() + 32);
     for name in names.iter().filter(|name| !rules[name.rule].idle) {
-        let through = name.multiplexed.filter(|_| arch == Arch::X86);
+        let through = name.call.multiplexed.filter(|_| arch == Arch::X86);
         entries.extend(through.map(|known| Entry {
             number: known.through,
             rule: name.rule,
             subcall: Some(known.subcall),
         }));
-        entries.extend(name.numbers.on(arch).map(|number| Entry {
+        entries.extend(name.call.numbers.on(arch).map(|number| Entry {
             number,
             rule: name.rule,
             subcall: None,
@@ -273,11 +295,11 @@ fn hides_new_calls(default: Action) -> bool {
 /// The greatest number that the profile names, which stands for the newest call that its author knew.
 /// Calls that i386 multiplexes do not count, as their direct numbers came long after them.
 fn newest(names: &[Name], arch: Arch) -> Option<u32> {
-    let direct = |name: &&Name| arch != Arch::X86 || name.multiplexed.is_none();
+    let direct = |name: &&Name| arch != Arch::X86 || name.call.multiplexed.is_none();
     let numbers = names
         .iter()
         .filter(direct)
-        .filter_map(|name| name.numbers.on(arch));
+        .filter_map(|name| name.call.numbers.on(arch));
     numbers.max().filter(|number| *number > 0)
 }
 

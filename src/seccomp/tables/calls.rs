@@ -9,7 +9,7 @@ use super::{ARCHS, NONE};
 /// One call: its name and its number per [`super::Arch`].
 pub(super) type Row = (&'static str, [i32; ARCHS]);
 
-pub(super) static CALLS: &[Row] = &[
+pub(super) const CALLS: &[Row] = &[
     ("_llseek", [NONE, 140, NONE, NONE, 140]),
     ("_newselect", [NONE, 142, NONE, NONE, 142]),
     ("_sysctl", [156, 149, NONE, NONE, 149]),

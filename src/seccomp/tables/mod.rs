@@ -97,12 +97,110 @@ impl Numbers {
     }
 }
 
+/// A system call that some architecture has.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Its numbers.
+    pub numbers: Numbers,
+    /// How i386 reaches it besides directly.
+    pub multiplexed: Option<Multiplexed>,
+}
+
+/// The call of that name. None if no architecture has one.
+pub fn call(name: &str) -> Option<Call> {
+    let mut slot = slot(name.as_bytes());
+    // There are more slots than calls: an empty one ends the search.
+    while let Some(row) = usize::from(BY_NAME[slot]).checked_sub(1) {
+        if CALLS[row].0 == name {
+            return Some(Call {
+                numbers: Numbers(&NUMBERS[row]),
+                multiplexed: MULTIPLEXED_BY_ROW[row],
+            });
+        }
+        slot = (slot + 1) % SLOTS;
+    }
+    None
+}
+
 /// The numbers of a call. None if no architecture has a call of that name.
 pub fn numbers(name: &str) -> Option<Numbers> {
-    let row = CALLS
-        .binary_search_by(|(known, _)| (*known).cmp(name))
-        .ok()?;
-    Some(Numbers(&CALLS[row].1))
+    call(name).map(|call| call.numbers)
+}
+
+/// How i386 reaches a call of that name besides directly.
+pub fn multiplexed(name: &str) -> Option<Multiplexed> {
+    call(name)?.multiplexed
+}
+
+/// A profile names hundreds of calls, and each is looked for on every create: hence a hash table, made at compile time.
+const SLOTS: usize = 2048;
+
+/// One more than the row of a call; nought where there is none.
+static BY_NAME: [u16; SLOTS] = by_name();
+
+/// [`CALLS`] without the names.
+static NUMBERS: [[i32; ARCHS]; CALLS.len()] = {
+    let mut numbers = [[NONE; ARCHS]; CALLS.len()];
+    let mut row = 0;
+    while row < CALLS.len() {
+        numbers[row] = CALLS[row].1;
+        row += 1;
+    }
+    numbers
+};
+
+static MULTIPLEXED_BY_ROW: [Option<Multiplexed>; CALLS.len()] = {
+    let mut known = [None; CALLS.len()];
+    let mut entry = 0;
+    while entry < MULTIPLEXED.len() {
+        let (name, through, subcall) = MULTIPLEXED[entry];
+        let mut row = 0;
+        while row < CALLS.len() {
+            if is_same(CALLS[row].0.as_bytes(), name.as_bytes()) {
+                known[row] = Some(Multiplexed { through, subcall });
+            }
+            row += 1;
+        }
+        entry += 1;
+    }
+    known
+};
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "there is no TryFrom at compile time; 2048 is less than 2^16"
+)]
+const fn by_name() -> [u16; SLOTS] {
+    let mut slots = [0; SLOTS];
+    let mut row = 0;
+    while row < CALLS.len() {
+        let mut slot = slot(CALLS[row].0.as_bytes());
+        while slots[slot] != 0 {
+            slot = (slot + 1) % SLOTS;
+        }
+        row += 1;
+        slots[slot] = row as u16;
+    }
+    slots
+}
+
+/// Where the search for a name begins.
+const fn slot(name: &[u8]) -> usize {
+    let mut hash: usize = 0;
+    let mut place = 0;
+    while place < name.len() {
+        hash = hash.wrapping_mul(31).wrapping_add(name[place] as usize);
+        place += 1;
+    }
+    hash % SLOTS
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut place = 0;
+    while place < a.len() && place < b.len() && a[place] == b[place] {
+        place += 1;
+    }
+    place == a.len() && place == b.len()
 }
 
 /// A call that i386 also reaches through `socketcall(2)` or `ipc(2)`, by the value of argument 0.
@@ -114,22 +212,13 @@ pub struct Multiplexed {
     pub subcall: u32,
 }
 
-/// How i386 reaches a call of that name besides directly.
-pub fn multiplexed(name: &str) -> Option<Multiplexed> {
-    let row = MULTIPLEXED
-        .binary_search_by(|(known, ..)| (*known).cmp(name))
-        .ok()?;
-    let (_, through, subcall) = MULTIPLEXED[row];
-    Some(Multiplexed { through, subcall })
-}
-
 /// i386 `socketcall(2)`.
 const SOCKETCALL: u32 = 102;
 /// i386 `ipc(2)`.
 const IPC: u32 = 117;
 
 /// The calls of linux/net.h and linux/ipc.h, sorted by name.
-static MULTIPLEXED: &[(&str, u32, u32)] = &[
+const MULTIPLEXED: &[(&str, u32, u32)] = &[
     ("accept", SOCKETCALL, 5),
     ("accept4", SOCKETCALL, 18),
     ("bind", SOCKETCALL, 2),
@@ -196,9 +285,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_sorted_so_that_a_search_finds_every_row() {
-        assert!(CALLS.is_sorted_by(|a, b| a.0 < b.0));
-        assert!(MULTIPLEXED.is_sorted_by(|a, b| a.0 < b.0));
+    fn every_name_is_found_once() {
+        assert!(CALLS.is_sorted_by(|a, b| a.0 < b.0), "none stands twice");
+        for (name, numbers) in CALLS {
+            let found = call(name).unwrap();
+            assert_eq!(found.numbers.0, numbers, "{name}");
+        }
+        for name in ["", "reed", "Read", "read ", "\u{fffd}"] {
+            assert!(call(name).is_none(), "{name}");
+        }
+        for (name, through, subcall) in MULTIPLEXED {
+            let (through, subcall) = (*through, *subcall);
+            let found = call(name).and_then(|found| found.multiplexed);
+            assert_eq!(found, Some(Multiplexed { through, subcall }), "{name}");
+        }
+        let multiplexed = CALLS
+            .iter()
+            .filter(|row| call(row.0).unwrap().multiplexed.is_some());
+        assert_eq!(multiplexed.count(), MULTIPLEXED.len());
+    }
+
+    #[test]
+    fn architectures_are_sorted_so_that_a_search_finds_every_row() {
         assert!(ARCHITECTURES.is_sorted_by(|a, b| a.0 < b.0));
         assert_eq!(ARCHITECTURES.len(), 23);
     }
@@ -228,8 +336,8 @@ mod tests {
             ("ptrace", libc::SYS_ptrace),
             ("openat2", libc::SYS_openat2),
         ] {
-            let found = numbers(name)
-                .and_then(|numbers| numbers.on(Arch::native()))
+            let found = call(name)
+                .and_then(|call| call.numbers.on(Arch::native()))
                 .map(i64::from);
             assert_eq!(found, Some(number), "{name}");
         }
@@ -237,7 +345,7 @@ mod tests {
 
     #[test]
     fn x32_numbers_carry_their_bit() {
-        let execve = numbers("execve").unwrap();
+        let execve = call("execve").unwrap().numbers;
         assert_eq!(execve.on(Arch::X32), Some(0x4000_0208));
         assert_eq!(execve.on(Arch::X86_64), Some(59));
     }
