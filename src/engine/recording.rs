@@ -91,6 +91,9 @@ fn text<T: Serialize>(profile: &T) -> Result<String> {
 fn tell_what_was_missed(seen: &Seen, log: &Log) {
     let missed = profile::names(&seen.missed);
     if !missed.is_empty() {
-        log.note(&format!("the command was refused {}", missed.join(", ")));
+        log.note(&format!(
+            "the kernel also asked for {}, which the container does not have",
+            missed.join(", ")
+        ));
     }
 }

@@ -91,8 +91,8 @@ fn recorded_capabilities_are_not_those_of_the_overlay(lab: &Lab) {
     );
     assert_eq!(done.ok().out, "done\n");
     assert_eq!(profile["bounding"], json!([]));
-    let (_, done) = record(lab, &bundle, "caps", "nice -n -5 true; true");
-    assert!(done.err.contains("CAP_SYS_NICE"), "{done:?}");
+    let (_, done) = record(lab, &bundle, "caps", "ulimit -Hc 0; ulimit -Hc 1; true");
+    assert!(done.err.contains("CAP_SYS_RESOURCE"), "{done:?}");
 }
 
 fn recording_keeps_the_status_of_the_command(lab: &Lab) {
