@@ -9,9 +9,9 @@
 //! default one that was used: each rule keeps its conditions on arguments. Calls of another table (i386, x32) would be taken for others of the same number;
 //! the filter of a recording has the native table alone, and a program that makes another's calls is killed.
 //!
-//! The other program sees each question whether somebody has a capability, and the answer. Linux 6.14 has a tracepoint for that. Before, it takes a
-//! kprobe at the kernel's function `cap_capable`, and another one at its return; there a question that the kernel wants nobody to hear of
-//! (CAP_OPT_NOAUDIT) is not counted. The kernel also asks in other names than the command's: an overlay copies a file with the credentials of who mounted
+//! The other program sees each question whether somebody has a capability, and the answer: by a kprobe at the kernel's function `cap_capable`, and
+//! another one at its return. A kernel without kprobes has perhaps a tracepoint for it (Linux 6.14); only kprobes tell which questions the kernel wants nobody to hear of
+//! (CAP_OPT_NOAUDIT), and those are not counted. The kernel also asks in other names than the command's: an overlay copies a file with the credentials of who mounted
 //! it. So the answers are kept by the credentials that were asked, and those that had a capability which the container has not are left out.
 //!
 //! [`program`] and [`profile`] are pure: the instructions, and what the marks mean. [`run`] attaches and reads.

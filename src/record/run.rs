@@ -86,13 +86,10 @@ impl Recorder {
             credentials: credentials.as_fd(),
             open: open.as_fd(),
         };
-        let code = program::capabilities(self.watched(cgroup), asked);
-        let program = load(tracing::Kind::RawTracepoint, &code)?;
-        let links = match tracing::attach_to_tracepoint(CAP_CAPABLE, program.as_fd()) {
-            Ok(link) => vec![link],
-            // Before Linux 6.14 there is no tracepoint.
-            Err(Errno(libc::ENOENT)) => probe_capabilities(self.watched(cgroup), asked)?,
-            Err(errno) => return Err(cannot("watch capabilities")(errno)),
+        let watched = self.watched(cgroup);
+        let links = match tracing::kprobe_kind() {
+            Some(kind) => probe_capabilities(kind, watched, asked)?,
+            None => vec![trace_capabilities(watched, asked)?],
         };
         self.links.extend(links);
         self.credentials = Some(credentials);
@@ -118,12 +115,19 @@ impl Recorder {
     }
 }
 
-fn probe_capabilities(watched: Watched, asked: Asked) -> Result<Vec<OwnedFd>> {
-    let Some(kind) = tracing::kprobe_kind() else {
-        return Err(Failure::new(Code::System, "cannot watch capabilities").because(
-            "the kernel has neither the tracepoint cap_capable (Linux 6.14) nor kprobes (CONFIG_KPROBE_EVENTS)",
-        ));
-    };
+fn trace_capabilities(watched: Watched, asked: Asked) -> Result<OwnedFd> {
+    let code = program::capabilities(watched, asked);
+    let program = load(tracing::Kind::RawTracepoint, &code)?;
+    let link = tracing::attach_to_tracepoint(CAP_CAPABLE, program.as_fd());
+    link.map_err(|errno| match errno {
+        Errno(libc::ENOENT) => Failure::new(Code::System, "cannot watch capabilities").because(
+            "the kernel has neither kprobes (CONFIG_KPROBE_EVENTS) nor the tracepoint cap_capable (Linux 6.14)",
+        ),
+        errno => cannot("watch capabilities")(errno),
+    })
+}
+
+fn probe_capabilities(kind: u32, watched: Watched, asked: Asked) -> Result<Vec<OwnedFd>> {
     let places = [
         // The answer first: a question without one would stay.
         (tracing::Place::Return, program::answer(watched, asked)),

@@ -92,6 +92,8 @@ impl Stage {
         command
             .env("PATH", &self.path)
             .env("HOME", &home)
+            // As a login makes it; root's is not looked at.
+            .env("XDG_RUNTIME_DIR", &home)
             .env("SHELL", "/bin/bash");
         command
     }
