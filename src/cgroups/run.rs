@@ -376,6 +376,13 @@ pub fn replace_devices(dir: BorrowedFd<'_>, program: &DeviceProgram) -> Result<(
     Ok(())
 }
 
+/// The tag that the kernel gives to this program: two that have the same are the same. Nothing stays loaded.
+pub fn device_tag(program: &DeviceProgram) -> Result<String> {
+    let loaded = load(program)?;
+    let info = bpf::program_info(loaded.as_fd()).act(|| "cannot ask for a program's tag")?;
+    Ok(info.tag.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 fn load(program: &DeviceProgram) -> Result<OwnedFd> {
     bpf::load_device_program(c"corten_devices", &program.instructions).map_err(|refused| {
         let failure = Failure::system("cannot load the device program", refused.errno).at(DEVICES);

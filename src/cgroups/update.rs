@@ -16,14 +16,19 @@ use crate::error::{Act, Failure, Field, Result};
 use crate::sys::Errno;
 use crate::sys::cgroup::read_file;
 
-/// Changes what `wanted` names and leaves the rest; the answer is a warning.
+/// What an update did.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    /// Everything that was written, in order.
+    pub writes: Vec<Write>,
+    /// What the caller should know.
+    pub warning: Option<&'static str>,
+}
+
+/// Changes what `wanted` names and leaves the rest.
 ///
 /// `unit` is systemd's, who is told before the files are written.
-pub fn update(
-    directory: BorrowedFd<'_>,
-    unit: Option<&str>,
-    wanted: Resources,
-) -> Result<Option<&'static str>> {
+pub fn update(directory: BorrowedFd<'_>, unit: Option<&str>, wanted: Resources) -> Result<Updated> {
     let host = CgroupHost::probe(Some("/"), DeviceFilter::NotPermitted)?;
     let wanted = complete(wanted, |file| read(directory, file))?;
     let mut writes = plan_writes(&wanted, &host)?;
@@ -51,7 +56,8 @@ pub fn update(
         }
         undo.extend(old);
     }
-    Ok(unit.and_then(|_| systemd::plan::conflict(&writes)))
+    let warning = unit.and_then(|_| systemd::plan::conflict(&writes));
+    Ok(Updated { writes, warning })
 }
 
 fn tell(unit: Option<&str>, writes: &[Write]) -> Result<()> {

@@ -23,6 +23,7 @@ pub mod log;
 pub mod signal;
 pub mod user;
 
+mod audit;
 mod checkpoint;
 mod completion;
 mod create;
@@ -49,6 +50,7 @@ mod spec;
 mod start;
 mod state;
 mod stop;
+mod top;
 mod update;
 mod validate;
 mod volume;
@@ -194,6 +196,8 @@ static COMMANDS: &[Entry] = &[
     entry::<explain_error::ExplainError>(),
     entry::<inspect::Inspect>(),
     entry::<validate::Validate>(),
+    entry::<audit::AuditCommand>(),
+    entry::<top::Top>(),
     entry::<volume::Volume>(),
     entry::<completion::Completion>(),
     entry::<man::Manual>(),

@@ -78,7 +78,7 @@ impl Subcommand for Update {
     const WORDS: Words = Words::Exactly(1);
 
     fn run(self, call: &Call) -> Result<u8> {
-        let (container, _lock) = Container::open_locked(&call.root()?, &Id::parse(&self.id)?)?;
+        let (mut container, _lock) = Container::open_locked(&call.root()?, &Id::parse(&self.id)?)?;
         let wanted = self.wanted()?;
         if let Some(failure) = config::check_resources(&wanted).into_iter().next() {
             return Err(failure);
@@ -90,9 +90,13 @@ impl Subcommand for Update {
         let cgroup = cgroup.ok_or_else(identity::not_running)?;
         let recorded = container.record().cgroup.as_ref();
         let unit = recorded.and_then(|cgroup| cgroup.unit.as_deref());
-        if let Some(warning) = update::update(cgroup.directory(), unit, wanted)? {
+        let updated = update::update(cgroup.directory(), unit, wanted)?;
+        if let Some(warning) = updated.warning {
             call.log.warn(warning);
         }
+        let mut record = container.record().clone();
+        record.note_update(&updated.writes);
+        container.write(record)?;
         Ok(0)
     }
 }

@@ -69,8 +69,8 @@ pub fn decide(create: &CreateRequest, start: Start, stay: Stay) -> Result<Decisi
     add_volumes(&mut loaded.spec, &create.volumes)?;
     let mut loaded = Trace::time(trace, "check config.json", || checked(create, loaded))?;
     let own = Own::probe()?;
-    if rootless::complete(&mut loaded.spec, &own) {
-        // What is kept must tell `exec` of the namespace.
+    if rootless::complete(&mut loaded.spec, &own) || !create.volumes.is_empty() {
+        // What is kept must tell `exec` of the namespace, and `audit` of the volumes.
         loaded.rewrite()?;
     }
     decide_loaded(create, loaded, &own, start, stay)
@@ -468,6 +468,8 @@ fn record(
             .process
             .as_ref()
             .is_some_and(|process| process.no_new_privileges),
+        kept_descriptors: request.kept_descriptors,
+        updated: Vec::new(),
         annotations: spec.annotations.clone(),
     })
 }

@@ -22,13 +22,14 @@ pub mod mounts;
 pub mod namespaces;
 pub mod process;
 pub mod show;
+pub mod usage;
 
 use serde::Serialize;
 
 use crate::config::Pairs;
 use crate::error::Result;
 use crate::state::report::user_name;
-use crate::state::{Container, Root, Status};
+use crate::state::{Container, Id, Root, Status};
 use cgroup::CgroupFacts;
 use descriptors::Descriptors;
 use held::Held;
@@ -148,6 +149,19 @@ impl Facts {
     }
 }
 
+impl Live {
+    /// Reads all of it. The caller asks afterwards whether the process still lives: else nothing of it counts.
+    pub fn read(held: &Held, id: &Id, root: &Root, unseen: &mut Unseens) -> Result<Self> {
+        Ok(Self {
+            process: ProcessFacts::read(held, unseen)?,
+            namespaces: namespaces::read(held, id, root, unseen),
+            id_maps: unseen.or_default("idMaps", IdMaps::read(held)),
+            mounts: unseen.or_default("mounts", Mounts::read(held)),
+            descriptors: unseen.or_default("descriptors", Descriptors::read(held)),
+        })
+    }
+}
+
 /// A process that ends while it is looked at is a container that has stopped.
 fn look(
     container: &Container,
@@ -162,18 +176,14 @@ fn look(
     let Some(held) = Held::init_of(record)? else {
         return Ok((Status::Stopped, None));
     };
-    let live = Live {
-        process: ProcessFacts::read(&held, unseen)?,
-        namespaces: namespaces::read(&held, container.id(), root, unseen),
-        id_maps: unseen.or_default("idMaps", IdMaps::read(&held)),
-        mounts: unseen.or_default("mounts", Mounts::read(&held)),
-        descriptors: unseen.or_default("descriptors", Descriptors::read(&held)),
-    };
-    if held.is_alive()? {
-        return Ok((container.status()?, Some(live)));
+    match Live::read(&held, container.id(), root, unseen) {
+        Ok(live) if held.is_alive()? => Ok((container.status()?, Some(live))),
+        Err(failure) if held.is_alive()? => Err(failure),
+        _ => {
+            unseen.0.clear();
+            Ok((Status::Stopped, None))
+        }
     }
-    unseen.0.clear();
-    Ok((Status::Stopped, None))
 }
 
 /// A text that somebody hostile may have chosen, for a terminal: control characters, and those that turn the

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup;
-use crate::cgroups::CgroupPath;
+use crate::cgroups::{CgroupPath, Write};
 use crate::config::Pairs;
 use crate::error::{Code, Failure, Kind, Result};
 
@@ -66,9 +66,39 @@ pub struct Record {
     /// `process.noNewPrivileges`, which `exec` takes over.
     #[serde(default)]
     pub no_new_privileges: bool,
+    /// Descriptors from 3 on that the program was given (`--preserve-fds`, LISTEN_FDS).
+    #[serde(default)]
+    pub kept_descriptors: u32,
+    /// Limits that `update` has written since, the last value of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub updated: Vec<UpdatedLimit>,
     /// Of config.json. Last, because they may be megabytes: see [`Remains::salvage`].
     #[serde(default, skip_serializing_if = "Pairs::is_empty")]
     pub annotations: Pairs<String>,
+}
+
+/// A limit that `update` wrote in the place of the configuration's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdatedLimit {
+    /// The property: `linux.resources.memory.limit`.
+    pub field: String,
+    /// The file of the cgroup.
+    pub file: String,
+    /// What was written.
+    pub value: String,
+}
+
+impl UpdatedLimit {
+    /// `io.max`, `8:0 rbps`: file, device and property; or the file alone.
+    fn place(&self) -> (&str, &str) {
+        let has_device = self
+            .value
+            .split(' ')
+            .next()
+            .is_some_and(|word| word.contains(':'));
+        let end = self.value.rfind(['=', ' ']).filter(|_| has_device);
+        (&self.file, end.map_or("", |end| &self.value[..end]))
+    }
 }
 
 /// How far `create` has come.
@@ -177,6 +207,20 @@ impl Record {
             true => unreadable("it is empty"),
             false => unreadable(error.to_string()),
         })
+    }
+
+    /// Takes over what `update` wrote: `audit` compares with it. The last write to a file counts, or to a
+    /// device's line of it.
+    pub fn note_update(&mut self, writes: &[Write]) {
+        for write in writes {
+            let limit = UpdatedLimit {
+                field: write.field.to_string(),
+                file: write.file.to_string(),
+                value: write.value.clone(),
+            };
+            self.updated.retain(|old| old.place() != limit.place());
+            self.updated.push(limit);
+        }
     }
 
     /// The text of `state.json`.

@@ -15,6 +15,8 @@
 //! A test that cannot run where it is calls [`skip`] with the reason; it is printed and counted, never
 //! taken for a pass. Every wait has a deadline, multiplied by `CORTEN_TEST_SLOWNESS` in an emulated machine.
 //!
+//! With `CORTEN_TEST_AUDIT` set, `audit` must find nothing in any container that a test has made.
+//!
 //! `CORTEN_BIN` names the binary, by default the one that cargo has just built. It may be any runtime
 //! with runc's command line: that is how the tests themselves were tested.
 

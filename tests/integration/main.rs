@@ -12,6 +12,7 @@ mod harness;
 mod schema;
 
 mod attacks;
+mod audit;
 mod bad_input;
 mod checkpoint;
 mod errors;
@@ -36,6 +37,7 @@ mod resources;
 mod rootless;
 mod seccomp;
 mod systemd;
+mod top;
 mod trace;
 mod validate;
 
@@ -44,6 +46,7 @@ fn main() -> std::process::ExitCode {
         "integration",
         &[
             attacks::TESTS,
+            audit::TESTS,
             bad_input::TESTS,
             checkpoint::TESTS,
             errors::TESTS,
@@ -70,6 +73,7 @@ fn main() -> std::process::ExitCode {
             seccomp::TESTS,
             systemd::TESTS,
             validate::TESTS,
+            top::TESTS,
         ],
     )
 }

@@ -207,6 +207,9 @@ fn rootless_lifecycle_of_a_container(lab: &Lab) {
         .ok();
     let pids = user.corten(&["ps", "--format", "json", &id]).ok().json();
     assert_eq!(pids.as_array().unwrap().len(), 2, "{pids}");
+    user.corten(&["audit", &id]).ok();
+    let facts = user.corten(&["inspect", "--format", "json", &id]).ok();
+    assert_eq!(facts.json()["unseen"], json!([]));
     user.corten(&["delete", &id]).fails(1, "is not stopped");
     user.corten(&["kill", &id, "KILL"]).ok();
     crate::harness::call::eventually("it stops", || {

@@ -149,6 +149,7 @@ fn a_container_is_a_scope_with_its_limits(lab: &Lab) {
     assert_eq!(members().lines().count(), 1);
     lab.corten(&["exec", "--detach", &id, "sleep", "1000"]).ok();
     assert_eq!(members().lines().count(), 2);
+    lab.corten(&["audit", &id]).ok();
     end(lab, &id);
 }
 
@@ -163,6 +164,10 @@ fn other_limits_are_told_to_systemd(lab: &Lab) {
     assert_eq!(property(lab, &id, "CPUQuotaPerSecUSec"), "60ms");
     let max = fs::read_to_string(directory(&id).join("cpu.max")).unwrap();
     assert_eq!(max, "6000 100000\n");
+    lab.corten(&["audit", &id]).ok();
+    fs::write(directory(&id).join("pids.max"), "40").unwrap();
+    let raised = lab.corten(&["audit", &id]).fails(1, "").out;
+    assert!(raised.contains("linux.resources.pids.limit"), "{raised}");
     end(lab, &id);
 }
 
