@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use corten::engine::{AtEnd, Attachment, CreateRequest, Overlay, RunRequest, Subreaper, run};
+use corten::execute::step::Stepping;
+use corten::plan::show::Look;
 use corten::state::{Id, Root};
 use serde_json::{Value, json};
 
@@ -52,13 +55,17 @@ fn in_private_namespace() -> bool {
     }
     let script = "mount --make-rprivate /; \
         [ ! -d /sys/fs/cgroup/unified ] || mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup; exec \"$@\"";
-    let status = Command::new("unshare")
+    let mut inside = Command::new("unshare")
         .args(["--mount", "sh", "-c", script, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--nocapture", "--test-threads=1"])
         .env(MARK, "1")
-        .status()
+        .stdin(Stdio::piped())
+        .spawn()
         .unwrap();
+    // For the run that is stepped through: not to stop again.
+    inside.stdin.take().unwrap().write_all(b"c\n").unwrap();
+    let status = inside.wait().unwrap();
     assert!(status.success(), "inside: {status}");
     false
 }
@@ -127,11 +134,17 @@ fn run_request(directory: &Path, overlay: Option<Overlay>) -> RunRequest {
     }
 }
 
-fn quiet_run(name: &str, overlay: Option<Overlay>, patch: impl FnOnce(&mut Value)) {
+fn quiet_run(
+    name: &str,
+    overlay: Option<Overlay>,
+    step: Option<Stepping>,
+    patch: impl FnOnce(&mut Value),
+) {
     let directory = PathBuf::from(format!("/tmp/corten-quiet-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     make_bundle(&directory, patch);
-    let request = run_request(&directory, overlay);
+    let mut request = run_request(&directory, overlay);
+    request.create.step = step;
     ALLOWED.store(std::process::id().cast_signed(), Ordering::Relaxed);
     let status = run(&request);
     ALLOWED.store(0, Ordering::Relaxed);
@@ -152,9 +165,14 @@ fn init_allocates_nothing() {
     if !in_private_namespace() {
         return;
     }
-    quiet_run("plain", None, |_| {});
-    quiet_run("overlay", Some(Overlay::Temporary), |_| {});
-    quiet_run("userns", Some(Overlay::Temporary), |config| {
+    quiet_run("plain", None, None, |_| {});
+    let stepping = Stepping {
+        until: Some("AwaitExecution".to_owned()),
+        look: Look::default(),
+    };
+    quiet_run("stepped", None, Some(stepping), |_| {});
+    quiet_run("overlay", Some(Overlay::Temporary), None, |_| {});
+    quiet_run("userns", Some(Overlay::Temporary), None, |config| {
         let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
         config["linux"]["namespaces"]
             .as_array_mut()

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Call, Subcommand, Words, absolute};
+use super::{Call, Subcommand, Words, absolute, page};
 use crate::engine::{self, CreateRequest, Keyring, Overlay, RootChange};
 use crate::error::Result;
+use crate::execute::step::Stepping;
 use crate::execute::trace::Trace;
 use crate::state::Id;
 
@@ -95,6 +96,7 @@ impl CreateFlags {
             rootless: call.globals.rootless()?,
             log: call.log.clone(),
             trace: None,
+            step: None,
         })
     }
 }
@@ -111,6 +113,26 @@ impl TraceFlag {
     pub(super) fn open(&self) -> Result<Option<Arc<Trace>>> {
         let trace = self.trace.as_deref().map(Trace::open).transpose()?;
         Ok(trace.map(Arc::new))
+    }
+}
+
+/// `--step`, of the commands that stay in the foreground.
+#[derive(Debug, Args)]
+pub(super) struct StepFlags {
+    /// Stop before each step, show it, and wait for Enter
+    #[arg(long)]
+    step: bool,
+    /// Stop for the first time before this step: a number, an operation, or words of its sentence
+    #[arg(long, value_name = "OP", requires = "step")]
+    until: Option<String>,
+}
+
+impl StepFlags {
+    pub(super) fn stepping(self) -> Option<Stepping> {
+        self.step.then(|| Stepping {
+            until: self.until,
+            look: page::look_of_stderr(),
+        })
     }
 }
 

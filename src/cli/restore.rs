@@ -106,6 +106,7 @@ impl Restore {
                 rootless: call.globals.rootless()?,
                 log: call.log.clone(),
                 trace: None,
+                step: None,
             },
             attachment: if self.detach {
                 Attachment::Detached

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::create::{CreateFlags, TraceFlag};
+use super::create::{CreateFlags, StepFlags, TraceFlag};
 use super::{Call, Subcommand, Words, duration};
 use crate::engine::{self, AtEnd, Attachment, CreateRequest, RunRequest, Subreaper};
 use crate::error::Result;
@@ -16,6 +16,8 @@ pub(super) struct Run {
     flags: CreateFlags,
     #[command(flatten)]
     trace: TraceFlag,
+    #[command(flatten)]
+    step: StepFlags,
     /// Return when the program has been started
     #[arg(short, long)]
     detach: bool,
@@ -43,6 +45,7 @@ impl Subcommand for Run {
         engine::run(&RunRequest {
             create: CreateRequest {
                 trace: self.trace.open()?,
+                step: self.step.stepping(),
                 ..self.flags.request(&self.id, call)?
             },
             attachment: if self.detach {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::create::{TraceFlag, overlay};
+use super::create::{StepFlags, TraceFlag, overlay};
 use super::{Call, FlagsEnd, Subcommand, Words, absolute, size, user};
 use crate::engine::{self, Network, Recording, ShellRequest, UserNamespace};
 use crate::error::Result;
@@ -64,6 +64,8 @@ pub(super) struct Shell {
     output: Option<PathBuf>,
     #[command(flatten)]
     trace: TraceFlag,
+    #[command(flatten)]
+    step: StepFlags,
     /// The program and its arguments [default: a shell]
     #[arg(value_name = "PROGRAM", trailing_var_arg = true)]
     args: Vec<String>,
@@ -111,6 +113,7 @@ impl Subcommand for Shell {
                 .map(|(what, output)| Recording { what, output }),
             log: call.log.clone(),
             trace,
+            step: self.step.stepping(),
         })
     }
 }

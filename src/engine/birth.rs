@@ -387,6 +387,7 @@ pub fn execute(
         in_user_namespace,
         log: &create.log,
         trace: create.trace.as_deref(),
+        step: create.step.as_ref(),
         restoration,
     };
     let made = Runtime::create(&plan, &mut container, setting).and_then(Runtime::run);

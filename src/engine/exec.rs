@@ -49,6 +49,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         in_user_namespace: plan_request.namespaces & libc::CLONE_NEWUSER != 0,
         log: &request.log,
         trace: request.trace.as_deref(),
+        step: None,
         restoration: None,
     };
     let created = Runtime::exec(&plan, &target, setting).and_then(Runtime::run);

@@ -26,6 +26,7 @@ use crate::cli::globals::{CgroupDriver, Rootless};
 use crate::cli::log::Log;
 use crate::criu::plan::Flags;
 use crate::error::Result;
+use crate::execute::step::Stepping;
 use crate::execute::trace::Trace;
 use crate::plan::Plan;
 use crate::plan::request::Start;
@@ -74,6 +75,8 @@ pub struct CreateRequest {
     pub log: Arc<Log>,
     /// Is told how long each step took.
     pub trace: Option<Arc<Trace>>,
+    /// Stops before each step.
+    pub step: Option<Stepping>,
 }
 
 impl CreateRequest {
@@ -99,6 +102,7 @@ impl CreateRequest {
             rootless: Rootless::Auto,
             log: Arc::new(Log::to_stderr("corten")),
             trace: None,
+            step: None,
         }
     }
 }
@@ -389,6 +393,8 @@ pub struct ShellRequest {
     pub log: Arc<Log>,
     /// As in [`CreateRequest::trace`].
     pub trace: Option<Arc<Trace>>,
+    /// As in [`CreateRequest::step`].
+    pub step: Option<Stepping>,
 }
 
 /// `create`.

@@ -155,6 +155,7 @@ fn create_request(request: &ShellRequest) -> Result<CreateRequest> {
         rootless: request.rootless,
         log: request.log.clone(),
         trace: request.trace.clone(),
+        step: request.step.clone(),
         ..CreateRequest::new(id, PathBuf::from("/"), request.root.clone())
     })
 }

@@ -7,10 +7,10 @@
 //! allocates nothing, locks nothing, logs nothing, panics never. Everything it needs was made by the
 //! planner and lies in memory that the clone copied.
 
-use std::cell::Cell;
 use std::os::fd::RawFd;
 
 use super::report::Report;
+use super::spent::Spent;
 use crate::hooks::failure::WORDS;
 use crate::hooks::{Ended, Environment, PreparedHook, Tail};
 use crate::plan::op::{Gate, InitOp, Slot};
@@ -60,6 +60,8 @@ pub struct Init<'a> {
     pub home: Home,
     /// The connection of `start`, which waits for the exec.
     starter: RawFd,
+    /// With `--step`: asks before each step.
+    pace: RawFd,
     spent: Spent,
 }
 
@@ -78,59 +80,8 @@ pub struct Setting<'a> {
     pub ignored: SignalSet,
     /// Descriptors below this number need not be closed one by one while mounts are made.
     pub spare: RawFd,
-}
-
-/// Descriptors that are not needed any more and still open: a few close_range(2) are fewer calls than a
-/// close(2) for each.
-#[derive(Debug)]
-struct Spent {
-    numbers: Cell<[u64; SPENT / 64]>,
-    below: Cell<RawFd>,
-}
-
-/// The highest number that [`Spent`] can hold, plus one.
-pub const SPENT: usize = 256;
-
-impl Spent {
-    fn new(below: RawFd) -> Self {
-        Self {
-            numbers: Cell::new([0; SPENT / 64]),
-            below: Cell::new(below),
-        }
-    }
-
-    fn add(&self, fd: RawFd) {
-        match usize::try_from(fd) {
-            Ok(number) if fd < self.below.get() && number < SPENT => {
-                let mut numbers = self.numbers.get();
-                numbers[number / 64] |= 1 << (number % 64);
-                self.numbers.set(numbers);
-            }
-            _ => fs::close(fd),
-        }
-    }
-
-    /// Closes them all; from now on each is closed at once.
-    fn close(&self) -> Result<()> {
-        let numbers = self.numbers.take();
-        self.below.set(0);
-        let is_spent = |fd: u32| {
-            let number = fd as usize;
-            number < SPENT && numbers[number / 64] & 1 << (number % 64) != 0
-        };
-        let mut fd = 0;
-        while (fd as usize) < SPENT {
-            let first = fd;
-            while is_spent(fd) {
-                fd += 1;
-            }
-            if fd > first {
-                fs::close_range(first, fd - 1)?;
-            }
-            fd += 1;
-        }
-        Ok(())
-    }
+    /// Where init asks before each step, with `--step`.
+    pub pace: RawFd,
 }
 
 /// Runs the list. Never returns: ends as the user's program, or with status 1 and a report.
@@ -142,6 +93,7 @@ pub fn run(plan: &Plan, slots: &mut [RawFd], control: RawFd, setting: Setting<'_
         in_user_namespace,
         ignored,
         spare,
+        pace,
     } = setting;
     let mut init = Init {
         report,
@@ -155,11 +107,12 @@ pub fn run(plan: &Plan, slots: &mut [RawFd], control: RawFd, setting: Setting<'_
         program: 0,
         home: Home::default(),
         starter: EMPTY,
+        pace,
         spent: Spent::new(spare),
     };
     for (index, step) in (0u32..).zip(&plan.init) {
         report.at(index);
-        if let Err(errno) = init.step(plan, step) {
+        if let Err(errno) = init.may_go_on().and_then(|()| init.step(plan, step)) {
             init.fail(index, errno);
         }
     }
@@ -200,6 +153,7 @@ impl Init<'_> {
     pub fn close_all_but(&self, first: u32) -> Result<()> {
         let mut needed = [
             self.control,
+            self.pace,
             self.slot(Slot::START),
             self.slot(Slot::HOOK_STATE),
         ];
@@ -252,6 +206,18 @@ impl Init<'_> {
         }
         // Nothing better can be done with a message that nobody takes.
         fs::write(self.starter, &message[..length]).unwrap_or(());
+    }
+
+    /// With `--step`: the runtime shows the step that the report names, and says when.
+    fn may_go_on(&self) -> Result<()> {
+        if self.pace == EMPTY {
+            return Ok(());
+        }
+        fs::write(self.pace, b"?")?;
+        match fs::read(self.pace, &mut [0u8; 1])? {
+            1 => Ok(()),
+            _ => Err(Errno(libc::EPIPE)),
+        }
     }
 
     fn open(&self, gate: Gate) -> Result<()> {
@@ -493,8 +459,10 @@ impl Init<'_> {
 
     /// With a listener, its number is told before the filter is there to stop the telling: the
     /// kernel gives the lowest free one.
-    fn load_filter(&self, instructions: &[seccompiler::sock_filter], flags: u64) -> Result<()> {
+    fn load_filter(&mut self, instructions: &[seccompiler::sock_filter], flags: u64) -> Result<()> {
         seccomp::load(instructions, flags)?;
+        // It may not let init ask.
+        self.pace = EMPTY;
         Ok(())
     }
 }

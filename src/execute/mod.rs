@@ -14,6 +14,8 @@ pub mod message;
 pub mod pid_file;
 pub mod report;
 pub mod runtime;
+mod spent;
+pub mod step;
 pub mod trace;
 
 pub use runtime::{Created, Restoration, Runtime};

@@ -2,6 +2,7 @@
 
 mod outside;
 mod restore;
+mod step;
 mod wait;
 
 use std::cell::Cell;
@@ -16,6 +17,7 @@ use super::clone::{self, Control, Placeholder, Process};
 use super::init::{self, EMPTY};
 use super::message;
 use super::report::Report;
+use super::step::{Pace, Stepping};
 use super::trace::{self, Trace};
 use crate::cgroups;
 use crate::cgroups::systemd::plan::{Kind as UnitKind, Unit};
@@ -36,6 +38,7 @@ use crate::sys::{Errno, descriptor, fs, namespace, poll, process, socket};
 use crate::{namespaces, network, rootfs, volumes};
 
 pub use restore::Restoration;
+pub(super) use wait::stop_if_told;
 
 /// How long init may take from one gate to the next: a slow network filesystem may take its time, a
 /// dead one must not keep the caller for ever.
@@ -93,6 +96,8 @@ pub struct Runtime<'a> {
     under_way: Option<restore::UnderWay>,
     log: &'a Log,
     trace: Option<&'a Trace>,
+    /// With `--step`.
+    pace: Option<Pace<'a>>,
     /// When each step began and ended, if there is a trace.
     times: Vec<(u64, u64)>,
     /// How many of init's steps the log has been told.
@@ -120,6 +125,8 @@ pub struct Setting<'a> {
     pub log: &'a Log,
     /// Is told their times.
     pub trace: Option<&'a Trace>,
+    /// Stops before each.
+    pub step: Option<&'a Stepping>,
     /// For `restore`.
     pub restoration: Option<Restoration>,
 }
@@ -146,6 +153,10 @@ impl<'a> Runtime<'a> {
         setting: Setting<'a>,
     ) -> Result<Self> {
         let (near, far) = socket::socketpair().act(|| "cannot make the control socket")?;
+        let pace = setting
+            .step
+            .map(|stepping| Pace::new(stepping, plan, setting.signals))
+            .transpose()?;
         Ok(Self {
             plan,
             container,
@@ -174,6 +185,7 @@ impl<'a> Runtime<'a> {
             under_way: None,
             log: setting.log,
             trace: setting.trace,
+            pace,
             times: Vec::new(),
             told: Cell::new(0),
         })
@@ -182,7 +194,9 @@ impl<'a> Runtime<'a> {
     /// Walks the list. On a failure init is dead when this returns; what else was made is the
     /// caller's to undo, from the record.
     pub fn run(mut self) -> Result<Created> {
-        let walked = self.plan.runtime.iter().try_for_each(|step| {
+        let mut steps = self.plan.runtime.iter().enumerate();
+        let walked = steps.try_for_each(|(index, step)| {
+            self.stop_before(index)?;
             self.timed_step(step)
                 .map_err(|failure| named(failure, step))
         });
@@ -436,6 +450,7 @@ impl<'a> Runtime<'a> {
                     .console
                     .take()
                     .ok_or_else(|| Failure::new(Code::System, act()))?;
+                self.answer_until(socket.as_raw_fd())?;
                 let master = terminal::receive_terminal(&socket)?;
                 terminal::give_plain_newlines(master.as_raw_fd())?;
                 self.terminal = Some(master);
@@ -589,6 +604,7 @@ impl<'a> Runtime<'a> {
             .far
             .take()
             .ok_or_else(|| Failure::new(Code::System, "init was started before"))?;
+        let pace = self.pace.as_mut().and_then(|pace| pace.far.take());
         let control = Control {
             near: self.near.as_raw_fd(),
             far: far.as_raw_fd(),
@@ -601,6 +617,7 @@ impl<'a> Runtime<'a> {
             in_user_namespace: self.in_user_namespace,
             ignored: self.signals.ignored(),
             spare: if self.container.is_some() { spare() } else { 0 },
+            pace: pace.as_ref().map_or(EMPTY, AsRawFd::as_raw_fd),
         };
         let mut started = clone::start(self.plan, &mut self.slots, control, setting, request);
         if started.as_ref().is_err_and(|errno| errno.0 == libc::EBUSY)
@@ -639,6 +656,7 @@ impl<'a> Runtime<'a> {
             .init
             .take()
             .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
+        self.answer_until(first.pidfd.as_raw_fd())?;
         let status = process::wait_pidfd(first.pidfd.as_raw_fd())
             .act(|| "cannot wait for the first half of init")?;
         if status != 0 {
@@ -688,7 +706,7 @@ fn why_not_into(errno: Option<Errno>) -> Option<&'static str> {
 /// Half of the descriptors that this process may have, and no more than init can remember.
 fn spare() -> RawFd {
     let soft = process::limit(process::RLIMIT_NOFILE).map_or(0, |limit| limit.soft);
-    let most = init::SPENT as u64;
+    let most = super::spent::SPENT as u64;
     RawFd::try_from((soft / 2).min(most)).unwrap_or(0)
 }
 

@@ -115,11 +115,29 @@ impl Terminal {
         self.seen.clone()
     }
 
+    /// Types the end of the input.
+    pub fn end(&mut self) {
+        self.file.write_all(b"\x04").expect("the terminal is open");
+    }
+
+    /// Waits until the terminal has printed a text more often than that, or another text at all.
+    #[track_caller]
+    pub fn expect_more_than(&mut self, text: &str, count: usize, other: &str) -> String {
+        self.expect_that(text, |seen| {
+            seen.matches(text).count() > count || seen.contains(other)
+        })
+    }
+
     /// Waits until the terminal has printed a text; returns all it has printed.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
+        self.expect_that(text, |seen| seen.contains(text))
+    }
+
+    #[track_caller]
+    fn expect_that(&mut self, text: &str, holds: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + host::patience(DEADLINE);
-        while !self.seen.contains(text) {
+        while !holds(&self.seen) {
             assert!(
                 Instant::now() < deadline,
                 "no {text:?} on the terminal: {:?}",

@@ -36,6 +36,7 @@ mod record;
 mod resources;
 mod rootless;
 mod seccomp;
+mod step;
 mod systemd;
 mod top;
 mod trace;
@@ -71,6 +72,7 @@ fn main() -> std::process::ExitCode {
             resources::TESTS,
             rootless::TESTS,
             seccomp::TESTS,
+            step::TESTS,
             systemd::TESTS,
             validate::TESTS,
             top::TESTS,

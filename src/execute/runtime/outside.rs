@@ -128,9 +128,12 @@ impl<'a> Runtime<'a> {
             match process::pidfd_getfd(init.pidfd.as_raw_fd(), number) {
                 Err(Errno(libc::EBADF)) if !deadline.has_passed() => {
                     // The load takes a fraction of a millisecond; if init dies instead, its pidfd tells.
-                    let mut watches = [Watch::readable(init.pidfd.as_raw_fd())];
+                    let mut watches = [Watch::readable(init.pidfd.as_raw_fd()), self.questions()];
                     poll::wait(&mut watches, Deadline::after(Duration::from_micros(100)))
                         .act(|| "cannot wait for init")?;
+                    if watches[1].is_ready() {
+                        self.answer_init()?;
+                    }
                     if watches[0].is_ready() {
                         return Err(self.end_of_init());
                     }

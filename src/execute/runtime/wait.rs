@@ -7,6 +7,7 @@ use crate::error::{Act, Code, Failure, Kind, Result};
 use crate::execute::init::EMPTY;
 use crate::execute::message;
 use crate::plan::op::Gate;
+use crate::supervise::Signals;
 use crate::sys::poll::{self, Deadline, Watch};
 use crate::sys::{Errno, fs, process};
 
@@ -17,11 +18,12 @@ impl Runtime<'_> {
 
     /// Init's next byte, or the end of its stream.
     pub(super) fn next_byte(&self, what: &str) -> Result<Option<u8>> {
-        let deadline = Deadline::after(PATIENCE);
+        let mut deadline = Deadline::after(PATIENCE);
         loop {
             let mut watches = [
                 Watch::readable(self.near.as_raw_fd()),
                 Watch::readable(self.signals.as_raw_fd()),
+                self.questions(),
             ];
             poll::wait(&mut watches, deadline).act(|| format!("cannot wait until {what}"))?;
             if watches[0].is_ready() {
@@ -36,6 +38,11 @@ impl Runtime<'_> {
             if watches[1].is_ready() {
                 self.stop_if_told()?;
             }
+            if watches[2].is_ready() {
+                self.answer_init()?;
+                // A person may look around as long as they like.
+                deadline = Deadline::after(PATIENCE);
+            }
             if deadline.has_passed() {
                 let text = format!("init is still at: {}", self.current());
                 return Err(
@@ -46,20 +53,8 @@ impl Runtime<'_> {
         }
     }
 
-    /// A signal that asks the runtime to end ends the creation, cleanly.
     pub(super) fn stop_if_told(&self) -> Result<()> {
-        while let Some(signal) = self.signals.next().act(|| "cannot read signals")? {
-            if matches!(
-                signal,
-                libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT
-            ) {
-                return Err(
-                    Failure::new(Code::System, format!("interrupted by signal {signal}"))
-                        .of(Kind::Interrupted),
-                );
-            }
-        }
-        Ok(())
+        stop_if_told(self.signals)
     }
 
     pub(super) fn current(&self) -> String {
@@ -112,4 +107,20 @@ impl Runtime<'_> {
             Err(errno) => Failure::system("cannot wait for init", errno),
         }
     }
+}
+
+/// A signal that asks the runtime to end ends the creation, cleanly.
+pub(in crate::execute) fn stop_if_told(signals: &Signals) -> Result<()> {
+    while let Some(signal) = signals.next().act(|| "cannot read signals")? {
+        if matches!(
+            signal,
+            libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT
+        ) {
+            return Err(
+                Failure::new(Code::System, format!("interrupted by signal {signal}"))
+                    .of(Kind::Interrupted),
+            );
+        }
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ mod json;
 mod text;
 
 pub use json::json;
-pub use text::{text, text_with};
+pub use text::{one, text, text_with};
 
 use super::op::{About, InitOp, Phase, RuntimeOp};
 use super::{Plan, Step};

@@ -32,6 +32,14 @@ pub fn text_with(plan: &Plan, look: Look) -> String {
     page.out
 }
 
+/// One step with its headings.
+pub fn one(line: &Line<'_>, look: Look) -> String {
+    let mut page = Page::new(std::slice::from_ref(line), look);
+    page.headings(line);
+    page.step(' ', line);
+    page.out
+}
+
 /// A text in the making.
 pub(super) struct Page {
     pub(super) out: String,
