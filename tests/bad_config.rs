@@ -1024,20 +1024,6 @@ const CASES: &[Case] = &[
         )],
         "linux.seccomp.syscalls[0].args[0].index: 9 is above 5: a system call has six arguments",
     ),
-    (
-        &[(
-            "/linux/seccomp",
-            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["a", "b"], "action": "SCMP_ACT_KILL"}, {"names": ["b"], "action": "SCMP_ACT_ERRNO"}]}"#,
-        )],
-        "linux.seccomp.syscalls[1].action: another rule has another action for b",
-    ),
-    (
-        &[(
-            "/linux/seccomp",
-            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["a"], "action": "SCMP_ACT_KILL"}, {"names": ["b"], "action": "SCMP_ACT_ERRNO"}, {"names": ["b"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}"#,
-        )],
-        "linux.seccomp.syscalls[2].action: another rule has another action for b",
-    ),
     // Hooks, annotations.
     (
         &[("/hooks/poststop", r#"[{"path": "sh"}]"#)],
@@ -1398,6 +1384,32 @@ fn what_is_odd_but_no_error_is_a_warning() {
             "/linux/seccomp",
             json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/s"}),
             "linux.seccomp.listenerPath: ignored: no rule uses SCMP_ACT_NOTIFY",
+        ),
+        (
+            "/linux/seccomp",
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                {"names": ["a", "b"], "action": "SCMP_ACT_KILL"},
+                {"names": ["b"], "action": "SCMP_ACT_ERRNO"},
+            ]}),
+            "linux.seccomp.syscalls[1].action: ignored for b: an earlier rule has another action for it",
+        ),
+        (
+            "/linux/seccomp",
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                {"names": ["a"], "action": "SCMP_ACT_KILL"},
+                {"names": ["b"], "action": "SCMP_ACT_ERRNO"},
+                {"names": ["b"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+            ]}),
+            "linux.seccomp.syscalls[2].action: ignored for b: an earlier rule has another action for it",
+        ),
+        (
+            "/linux/seccomp",
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                {"names": ["a"], "action": "SCMP_ACT_KILL"},
+                {"names": ["b"], "action": "SCMP_ACT_ERRNO"},
+                {"names": ["b"], "action": "SCMP_ACT_KILL"},
+            ]}),
+            "linux.seccomp.syscalls[2].action: ignored for b: an earlier rule has another action for it",
         ),
     ] {
         let mut config = sound();

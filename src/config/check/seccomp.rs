@@ -114,8 +114,9 @@ fn rule_alone(index: usize, rule: &SeccompRule, findings: &mut Findings) {
     }
 }
 
-/// Two rules without conditions that ask for different things of one call. One that asks for what the
-/// default does already is none: engines write such rules, and every peer skips them.
+/// Two rules without conditions that ask for different things of one call: the first decides, as every peer has
+/// it, and podman's default profile counts on it. One that asks for what the default does already is none:
+/// engines write such rules, and every peer skips them.
 fn conflicts(seccomp: &Seccomp, findings: &mut Findings) {
     let default = (
         seccomp.default_action,
@@ -149,23 +150,24 @@ fn conflicts(seccomp: &Seccomp, findings: &mut Findings) {
                 .map(|name| (name.as_str(), *wanted, *index))
         })
         .collect();
-    others.sort_by_key(|(name, ..)| *name);
-    let mut refuse = |name: &str, index: usize| {
-        let text = format!("another rule has another action for {name}");
-        findings.refuse(
+    others.sort_by_key(|(name, _, index)| (*name, *index));
+    let mut warn = |name: &str, index: usize| {
+        findings.warn(
             Field::index("linux.seccomp.syscalls", index).leaf("action"),
-            text,
+            &format!("ignored for {name}: an earlier rule has another action for it"),
         );
     };
     for pair in others
         .windows(2)
         .filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1)
     {
-        refuse(pair[1].0, pair[1].2);
+        warn(pair[1].0, pair[1].2);
     }
-    for name in same.iter().flat_map(|(_, rule, _)| &rule.names) {
-        if let Ok(found) = others.binary_search_by_key(&name.as_str(), |(name, ..)| *name) {
-            refuse(name, others[found].2);
+    for (index, rule, _) in &same {
+        for name in &rule.names {
+            if let Ok(found) = others.binary_search_by_key(&name.as_str(), |(name, ..)| *name) {
+                warn(name, others[found].2.max(*index));
+            }
         }
     }
 }

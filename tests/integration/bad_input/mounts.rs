@@ -122,6 +122,6 @@ pub const ROWS: &[Row] = &[
             fs::write(&file, "").unwrap();
             scene.bundle.bind(&file, "/etc", &["rbind"]);
         },
-        &["mounts[7]", "/etc", "is a directory"],
+        &["mounts[7]", "/etc", "not a directory"],
     ),
 ];

@@ -116,16 +116,20 @@ pub const ROWS: &[Row] = &[
         scene.create().fails(1, "linux.seccomp.listenerPath: failed to connect");
         std::fs::remove_file(&path).unwrap();
     }),
-    config(
-        101,
-        "two rules for one call",
-        |scene| {
-            let rule = |action| json!({"names": ["chmod"], "action": action});
-            allow(scene, &json!({"syscalls": [rule("SCMP_ACT_KILL"), rule("SCMP_ACT_ERRNO")]}));
-        },
-        "linux.seccomp.syscalls[1].action",
-        "another rule has another action for chmod",
-    ),
+    // The first decides, as with libseccomp; podman's default profile allows setns and then refuses it.
+    story(101, "two rules for one call", |scene| {
+        let refused = json!({"names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95});
+        let killed = json!({"names": ["chmod", "fchmodat"], "action": "SCMP_ACT_KILL"});
+        allow(scene, &json!({"syscalls": [refused, killed]}));
+        scene.set("/process/args", json!(["sh", "-c", "chmod 700 /; echo status $?"]));
+        scene.write();
+        let path = scene.bundle.dir.display().to_string();
+        let words = ["--log-level", "warning", "run", "--bundle", &path, &scene.id];
+        let done = scene.lab.corten(&words).ok();
+        assert!(done.out.contains("status 1"), "{done:?}");
+        let words = "linux.seccomp.syscalls[1].action: ignored for chmod: an earlier rule has another action for it";
+        assert!(done.err.contains(words), "{done:?}");
+    }),
 ];
 
 /// A filter that allows everything, but for what is said.
