@@ -7,7 +7,7 @@
 //! - a hardware address is any; a hash (12, 32, 40 or 64 hexadecimal digits) is any of its length, the name that mktemp made is any such name;
 //! - the inode of a namespace (`pid:[4026531836]`) is any, but where a section prints two that are the same or
 //!   different, the machine's are too;
-//! - a terminal (`pts/0`) is any.
+//! - a terminal (`pts/0`) is any, and so is the number of a step of a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,6 +90,10 @@ impl Shape {
 
     /// Whether a line has the shape of a printed one.
     pub fn line(&mut self, printed: &str, real: &str) -> bool {
+        let (printed, real) = match (step(printed), step(real)) {
+            (Some(printed), Some(real)) => (printed, real),
+            _ => (printed, real),
+        };
         let printed = printed.split_whitespace().collect::<Vec<_>>().join(" ");
         let real = real.split_whitespace().collect::<Vec<_>>().join(" ");
         self.pieces(&pieces(&printed), &pieces(&real))
@@ -133,6 +137,14 @@ impl Shape {
     }
 }
 
+/// The sentence of a step as `explain` prints it, which stands behind its number.
+fn step(line: &str) -> Option<&str> {
+    let numbered = line.strip_prefix("  ")?.trim_start();
+    let sentence = numbered.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    let words = sentence.strip_prefix("  ")?;
+    (numbered != sentence && words.starts_with(char::is_alphabetic)).then_some(words)
+}
+
 fn pieces(line: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = line;
@@ -156,10 +168,8 @@ fn piece<'a>(text: &'a str, before: Option<&Piece>) -> (Piece<'a>, usize) {
     }
     let word = span(text, |letter| letter.is_ascii_alphanumeric());
     if word == 0 {
-        return (
-            Piece::Text(&text[..1]),
-            text.chars().next().map_or(1, char::len_utf8),
-        );
+        let length = text.chars().next().map_or(1, char::len_utf8);
+        return (Piece::Text(&text[..length]), length);
     }
     if let Some(address) = text.get(..17)
         && address
@@ -241,11 +251,13 @@ fn numbers_are_classes(_: &Lab) {
         ("/tmp/tmp.aBcDeFgHiJ/x", "/tmp/tmp.Q1w2E3r4T5/x"),
         ("id 0123456789ab", "id ffffffffffff"),
         ("memory: 67108864B", "memory: 1234B"),
+        ("    6  clone init", "   12  clone init"),
     ] {
         assert!(same(&mut shape, printed, real), "{printed} is {real}");
     }
     for (printed, real) in [
         ("pid 1", "pid 2"),
+        ("  6  clone init", "  6  mount proc"),
         ("10.0.0.1", "10.0.0.2"),
         ("max", "12"),
         ("0000000000001234ab", "00"),
@@ -274,6 +286,6 @@ fn anything_is_elided(_: &Lab) {
     let mut shape = Shape::default();
     assert!(same(&mut shape, "a\n...\nb", "a\nb"));
     assert!(same(&mut shape, "a\n...\nb", "a\nx\ny\nb"));
-    assert!(same(&mut shape, "a ... b", "a x y b"));
+    assert!(same(&mut shape, "a ... b", "a x – y b"));
     assert!(!same(&mut shape, "a\n...\nb", "a\nb\nc"));
 }
