@@ -4,7 +4,7 @@
 //! [`plan`] decides; [`execute`] acts. The rooms decide and act for one thing each: [`namespaces`],
 //! [`network`], [`rootfs`], [`cgroups`], [`resctrl`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers,
 //! [`inspect`] reads what a container really is, [`audit`] holds that against what was asked for,
-//! [`top`] shows who uses how much,
+//! [`top`] shows who uses how much, [`doctor`] tries what the machine can do,
 //! [`record`] what a command needed,
 //! [`volumes`] keeps what outlives a container, [`engine`] puts it all together for whoever calls,
 //! [`features`] tells engines what there is, [`validate`] all that is wrong with a configuration,
@@ -15,6 +15,7 @@ pub mod cgroups;
 pub mod cli;
 pub mod config;
 pub mod criu;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod execute;

@@ -29,6 +29,7 @@ mod completion;
 mod create;
 mod delete;
 mod destination;
+mod doctor;
 mod events;
 mod exec;
 mod explain;
@@ -198,6 +199,7 @@ static COMMANDS: &[Entry] = &[
     entry::<validate::Validate>(),
     entry::<audit::AuditCommand>(),
     entry::<top::Top>(),
+    entry::<doctor::Doctor>(),
     entry::<volume::Volume>(),
     entry::<completion::Completion>(),
     entry::<man::Manual>(),

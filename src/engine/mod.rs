@@ -16,6 +16,7 @@ mod rootless;
 mod shell;
 
 pub use birth::{LAYERS_ANNOTATION, OVERLAY_ANNOTATION};
+pub use rootless::Grants;
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;

@@ -58,6 +58,12 @@ impl Grants {
         }
     }
 
+    /// How many users and groups.
+    pub fn counts(&self) -> (u64, u64) {
+        let sum = |ranges: &[Range]| ranges.iter().map(|(_, count)| u64::from(*count)).sum();
+        (sum(&self.users), sum(&self.groups))
+    }
+
     /// Maps without the caller's own ids: 0 is the first that is granted. None without a grant.
     pub fn alone(&self) -> Option<(Vec<IdMapping>, Vec<IdMapping>)> {
         if self.users.is_empty() || self.groups.is_empty() {

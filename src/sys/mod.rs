@@ -15,6 +15,7 @@ pub mod namespace;
 pub mod network;
 mod pidfd;
 pub mod poll;
+pub mod probe;
 pub mod process;
 pub mod pty;
 pub mod seccomp;

@@ -15,6 +15,7 @@ mod attacks;
 mod audit;
 mod bad_input;
 mod checkpoint;
+mod doctor;
 mod errors;
 mod exec;
 mod explain;
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
             bad_input::TESTS,
             checkpoint::TESTS,
             errors::TESTS,
+            doctor::TESTS,
             exec::TESTS,
             explain::TESTS,
             hooks::TESTS,

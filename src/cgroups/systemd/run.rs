@@ -42,6 +42,13 @@ pub fn service() -> Result<Service> {
     })
 }
 
+/// What the systemd of this caller says that it is.
+pub fn version() -> Result<String> {
+    connect()?
+        .property("Version")
+        .map_err(|fault| fault.of("cannot ask systemd for its version".to_owned()))
+}
+
 /// Starts a unit, a scope with its first process, and waits until its cgroup is there.
 ///
 /// # Errors
