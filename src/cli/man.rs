@@ -7,6 +7,7 @@ use clap_mangen::Man;
 
 use super::{Call, Subcommand, Words, tree};
 use crate::error::{Act, Result};
+use crate::state::Program;
 
 /// Words.
 #[derive(Debug, Args)]
@@ -25,29 +26,40 @@ impl Subcommand for Manual {
         let directory = &self.directory;
         std::fs::create_dir_all(directory)
             .act(|| format!("cannot make {}", directory.display()))?;
-        let program = call.program.name();
-        let tree = tree(call.program);
-        for command in tree.get_subcommands() {
-            let name = format!("{program}-{}", command.get_name());
-            let typed = format!("{program} {}", command.get_name());
-            let command = command.clone().display_name(&name).bin_name(typed);
+        for (name, command) in pages(call.program) {
             write(directory, &name, command)?;
         }
-        write(directory, program, tree)?;
         Ok(0)
     }
 }
 
+/// The names of the pages, and what each is about.
+pub(super) fn pages(program: Program) -> Vec<(String, Command)> {
+    let (name, tree) = (program.name(), tree(program));
+    let of_command = |command: &Command| {
+        let page = format!("{name}-{}", command.get_name());
+        let typed = format!("{name} {}", command.get_name());
+        let command = command.clone().display_name(&page).bin_name(typed);
+        (page, command)
+    };
+    let mut pages: Vec<(String, Command)> = tree.get_subcommands().map(of_command).collect();
+    pages.push((name.to_owned(), tree));
+    pages
+}
+
 /// Section 8: commands of an administrator.
-fn write(directory: &Path, name: &str, command: Command) -> Result<()> {
-    let path = directory.join(format!("{name}.8"));
-    let act = || format!("cannot write {}", path.display());
+pub(super) fn page(name: &str, command: Command) -> std::io::Result<Vec<u8>> {
     let mut page = Vec::new();
     Man::new(command)
         .title(name)
         .section("8")
         .manual("System Administration")
-        .render(&mut page)
-        .act(act)?;
-    std::fs::write(&path, page).act(act)
+        .render(&mut page)?;
+    Ok(page)
+}
+
+fn write(directory: &Path, name: &str, command: Command) -> Result<()> {
+    let path = directory.join(format!("{name}.8"));
+    let act = || format!("cannot write {}", path.display());
+    std::fs::write(&path, page(name, command).act(act)?).act(act)
 }

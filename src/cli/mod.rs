@@ -379,6 +379,8 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap_complete::Shell;
+
     use super::*;
 
     #[test]
@@ -387,5 +389,103 @@ mod tests {
             definition(entry, Program::Corten).debug_assert();
         }
         help(Program::Runc);
+    }
+
+    /// Every flag with a name to type, by its command; those before the command have none.
+    fn flags() -> Vec<(String, String)> {
+        let tree = tree(Program::Corten);
+        let of = |command: &Command| {
+            let name = command.get_name().to_owned();
+            let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+            let longs = shown.filter_map(Arg::get_long);
+            longs
+                .map(|long| (name.clone(), long.to_owned()))
+                .collect::<Vec<_>>()
+        };
+        let commands = tree.get_subcommands().flat_map(of);
+        commands.chain(of(&tree)).collect()
+    }
+
+    /// What a script says of one command.
+    fn part_of<'a>(script: &'a str, shell: Shell, command: &str) -> Vec<&'a str> {
+        let is_global = command == "corten";
+        let lines = script.lines();
+        match shell {
+            Shell::Fish => {
+                let of = match is_global {
+                    true => "__fish_corten_needs_command\"".to_owned(),
+                    false => format!("__fish_corten_using_subcommand {command}\""),
+                };
+                lines.filter(|line| line.contains(&of)).collect()
+            }
+            Shell::Zsh if is_global => lines.take_while(|line| line.trim() != "(create)").collect(),
+            Shell::Zsh => {
+                let opened = format!("({command})");
+                let after = lines.skip_while(|line| line.trim() != opened);
+                after.take_while(|line| *line != ";;").collect()
+            }
+            _ => {
+                let function = match is_global {
+                    true => "        corten)".to_owned(),
+                    false => format!(
+                        "        corten__subcmd__{})",
+                        command.replace('-', "__subcmd__")
+                    ),
+                };
+                let after = lines.skip_while(|line| *line != function);
+                after.take_while(|line| *line != "            ;;").collect()
+            }
+        }
+    }
+
+    #[test]
+    fn completions_know_every_command_and_flag() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = completion::script(shell, Program::Corten);
+            for entry in COMMANDS {
+                let part = part_of(&script, shell, "corten").join("\n") + &script;
+                assert!(part.contains(entry.name), "{shell}: {}", entry.name);
+            }
+            for (command, flag) in flags() {
+                let typed = match shell {
+                    Shell::Fish => format!("-l {flag} "),
+                    _ => format!("--{flag}"),
+                };
+                let part = part_of(&script, shell, &command);
+                assert!(
+                    part.iter().any(|line| line.contains(&typed)),
+                    "{shell}: {command} --{flag} is not in {part:#?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_completed_where_a_container_is_meant() {
+        let commands = completion::commands_of_ids(Program::Corten);
+        let has = |name: &str| commands.iter().any(|command| command == name);
+        assert!(has("state") && has("exec") && has("delete") && has("inspect"));
+        assert!(!has("create") && !has("run") && !has("volume") && !has("shell"));
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = completion::script(shell, Program::Runc);
+            assert!(script.contains("runc list --quiet"), "{shell}");
+        }
+    }
+
+    #[test]
+    fn manual_pages_know_every_command_and_flag() {
+        let pages = man::pages(Program::Corten);
+        assert_eq!(pages.len(), COMMANDS.len() + 1);
+        for (command, flag) in flags() {
+            let name = match command.as_str() {
+                "corten" => command.clone(),
+                command => format!("corten-{command}"),
+            };
+            let (_, page) = pages.iter().find(|(page, _)| *page == name).unwrap();
+            let page = man::page(&name, page.clone()).unwrap();
+            let typed = format!("\\-\\-{}", flag.replace('-', "\\-"));
+            let page = String::from_utf8(page).unwrap();
+            assert!(page.contains(&typed), "{name}: {typed} is not in {page}");
+        }
     }
 }
