@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use serde::Serialize;
 
 use super::Recording;
 use super::birth::Decision;
-use crate::cgroups;
+use crate::cgroups::{self, CgroupPath};
 use crate::cli::log::Log;
 use crate::config::{Capabilities, Seccomp};
 use crate::error::{Act, Code, Failure, Field, Result};
@@ -21,6 +21,9 @@ pub struct Watch<'a> {
     recording: &'a Recording,
     output: File,
     recorder: Recorder,
+    mount: OwnedFd,
+    /// The cgroups that were made for it.
+    made: Vec<CgroupPath>,
     seccomp: Option<Seccomp>,
     granted: Option<Capabilities>,
 }
@@ -47,12 +50,19 @@ pub fn begin<'a>(recording: &'a Recording, decision: &Decision) -> Result<Watch<
         recording,
         output,
         recorder,
+        mount,
+        made: cgroup.made,
         seccomp: linux.and_then(|linux| linux.seccomp.clone()),
         granted: process.and_then(|process| process.capabilities.clone()),
     })
 }
 
 impl Watch<'_> {
+    /// Removes the cgroup of a container that could not be made, if undoing has not done it.
+    pub fn abandon(&self) {
+        cgroups::run::unmake(self.mount.as_fd(), &self.made);
+    }
+
     /// Writes what was needed. Every process of the container has ended.
     pub fn end(self, log: &Log) -> Result<()> {
         let seen = self.recorder.finish()?;

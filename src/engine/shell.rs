@@ -130,7 +130,11 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
     let recording = recording
         .map(|recording| recording::begin(recording, &decision))
         .transpose()?;
-    let made = birth::execute(&create, decision, &signals, None)?;
+    let made = birth::execute(&create, decision, &signals, None).inspect_err(|_| {
+        if let Some(recording) = &recording {
+            recording.abandon();
+        }
+    })?;
     let run = RunRequest {
         create,
         attachment: Attachment::Foreground,

@@ -1,6 +1,7 @@
 //! `shell --record`: what a command needed is written down, and is enough for it and for no more.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -13,6 +14,7 @@ tests![
     recorded_capabilities_are_enough_for_the_command_and_no_more,
     recorded_capabilities_are_not_those_of_the_overlay,
     recording_keeps_the_status_of_the_command,
+    recording_of_a_program_that_is_not_there_leaves_no_cgroup,
     recording_without_a_cgroup_of_its_own_is_refused,
     recording_to_a_file_that_cannot_be_is_refused_before_the_command,
 ];
@@ -99,6 +101,24 @@ fn recording_keeps_the_status_of_the_command(lab: &Lab) {
     let (profile, done) = record(lab, &lab.bundle(), "seccomp", "exit 7");
     assert_eq!(done.code, 7);
     assert_eq!(profile["defaultAction"], "SCMP_ACT_ERRNO");
+}
+
+fn recording_of_a_program_that_is_not_there_leaves_no_cgroup(lab: &Lab) {
+    lab.need_corten("it is a command of its own");
+    let output = lab.path("profile").display().to_string();
+    let words = [
+        "shell",
+        "--record",
+        "seccomp",
+        "--output",
+        &output,
+        "--",
+        "/nowhere/x",
+    ];
+    let call = lab.call(&words).start();
+    let cgroup = format!("/sys/fs/cgroup/corten/shell-{}", call.pid());
+    call.done().fails(1, "/nowhere/x");
+    assert!(!Path::new(&cgroup).exists(), "{cgroup}");
 }
 
 fn recording_without_a_cgroup_of_its_own_is_refused(lab: &Lab) {

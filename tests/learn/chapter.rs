@@ -147,8 +147,11 @@ impl Chapter {
     }
 }
 
-/// Splits a line that is a prompt and a command: `# ls`, `root@corten:/# ls`, `/ # ls`.
+/// Splits a line that is a prompt and a command: `# ls`, `root@corten:/# ls`, `/ # ls`, or the question of `--step` and an answer.
 fn prompt(line: &str) -> Option<(&str, &str)> {
+    if let Some((question, answer)) = line.split_once("q: give up  > ") {
+        return Some((&line[..question.len() + 13], answer));
+    }
     let at = line.find(['#', '$'])?;
     let (prompt, rest) = line.split_at(at + 1);
     let before = &prompt[..at];

@@ -70,7 +70,11 @@ fn play(lab: &Lab) {
             faults.push(format!("{stem}.md:{}: {fault}", answer.line));
         }
     }
-    stage.clear();
+    let left = stage.clear(lab);
+    faults.extend(
+        left.iter()
+            .map(|id| format!("{stem}.md leaves the container {id}")),
+    );
     if std::env::var_os("CORTEN_LEARN_WRITE").is_some() {
         std::fs::write(&path, chapter.text(&text)).expect("the lessons are writable");
     }

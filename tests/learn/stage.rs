@@ -98,14 +98,18 @@ impl Stage {
         command
     }
 
-    /// Closes the terminals and takes the user away.
-    pub fn clear(self) {
+    /// Closes the terminals and takes the user away; the containers that the chapter has left, which are ended.
+    pub fn clear(self, lab: &Lab) -> Vec<String> {
         for (_, terminal) in self.terminals {
             terminal.close();
         }
         for path in self.mounts {
             umount2(&path, MntFlags::MNT_DETACH).expect("it was mounted");
         }
+        let left = fs::read_dir(&lab.root).expect("the test's directory is there");
+        let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        left.inspect(|id| drop(lab.corten(&["delete", "--force", id])))
+            .collect()
     }
 }
 

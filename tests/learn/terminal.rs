@@ -133,7 +133,8 @@ impl Terminal {
 /// The prompt, up to its sign, if the last line of a terminal is one: of a shell, or of a command that goes on.
 fn prompt(line: &str) -> Option<&str> {
     let prompt = line.strip_suffix(' ')?;
-    let is_one = prompt.len() < 80 && (prompt.ends_with(['#', '$']) || prompt == ">");
+    let is_one = prompt.ends_with(['#', '$']) || prompt == ">" || prompt.ends_with("q: give up  >");
+    let is_one = is_one && prompt.len() < 80;
     is_one.then_some(prompt)
 }
 
