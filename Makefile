@@ -38,7 +38,7 @@ test-vm: build ## the same in a virtual machine that has every cgroup controller
 real: build ## the three real jobs: a shell, nginx and redis from Debian, Docker
 	for job in shell debian docker; do CORTEN_BIN=$(abspath $(CORTEN)) tests/real/$$job || exit 1; done
 
-engines: build ## docker, compose, containerd and more with Corten beneath them, and with runc to compare (as root); T=groups chooses some
+engines: build ## docker, compose, containerd, podman with Corten beneath them, and with runc to compare (as root); T=groups chooses some
 	-tests/engines/build $(CARGO_TARGET_DIR)/engines
 	ENGINES_WITH_PEER=1 CORTEN_BIN=$(abspath $(CORTEN)) tests/engines/run $(or $(T),all)
 

@@ -26,6 +26,7 @@ tests![
     an_unknown_log_format_is_refused,
     the_root_may_not_be_the_root_directory,
     a_typo_in_a_property_is_not_fatal,
+    warnings_stay_out_of_the_container_s_standard_error,
     debug_tells_every_step_of_both_halves,
     completions_and_manual_pages_know_every_command,
     bash_completes_commands_flags_and_ids,
@@ -345,6 +346,17 @@ fn a_typo_in_a_property_is_not_fatal(lab: &Lab) {
         !lab.is_corten() || told(&["linux.rootPropagation", "rootfsPropagation", "vendor"]),
         "{done:?}"
     );
+}
+
+/// Under conmon the runtime's standard error is the container's: what is in there are the program's words.
+fn warnings_stay_out_of_the_container_s_standard_error(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    bundle.set("/process/unheardOf", json!(1));
+    let done = lab.run(&bundle).ok();
+    assert_eq!(done.err, "");
+    lab.need_corten("runc does not know --log-level");
+    let done = lab.run_with_warnings(&bundle).ok();
+    assert!(done.err.contains("unheardOf"), "{done:?}");
 }
 
 fn debug_tells_every_step_of_both_halves(lab: &Lab) {
