@@ -187,6 +187,7 @@ fn difference(place: &Place, asked: &str, found: &str) -> Option<Kind> {
         // An idle group has no weight.
         "cpu.weight" if found == "0" => None,
         _ if is_bound(place) => bound(place, asked, found),
+        "memory.low" | "memory.min" => bound(place, asked, found).map(|_| Kind::Different),
         _ => {
             let words = |text: &str| {
                 let words = text.split_ascii_whitespace();
@@ -235,7 +236,11 @@ fn unit(file: &str) -> u64 {
         };
         return digits.parse::<u64>().unwrap_or(1) << shift;
     }
-    if file.starts_with("memory.") { 4096 } else { 1 }
+    if file.starts_with("memory.") {
+        procfs::page_size()
+    } else {
+        1
+    }
 }
 
 /// `quota period`: what counts is the share of a processor.
@@ -311,7 +316,10 @@ mod tests {
                 Some(Kind::Weaker),
             ),
             ("memory.oom.group", "1", "0\n", Some(Kind::Different)),
-            ("memory.low", "4096", "4096\n", None),
+            ("memory.low", "4097", "4096\n", None),
+            ("memory.low", "8192", "4096\n", Some(Kind::Different)),
+            ("memory.min", "4096", "max\n", Some(Kind::Different)),
+            ("memory.oom.group", "0", "1\n", Some(Kind::Different)),
         ] {
             assert_eq!(
                 compared(file, asked, found),

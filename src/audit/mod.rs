@@ -33,7 +33,7 @@ use crate::config::{self, Linux, Spec};
 use crate::error::{Failure, Field, Result};
 use crate::inspect::held::Held;
 use crate::inspect::{Live, Unseen, Unseens};
-use crate::state::{Container, Record, Root, Status};
+use crate::state::{Container, Record, Status};
 
 /// The version of the JSON form. A property may be added without a new one.
 pub const VERSION: u32 = 1;
@@ -141,7 +141,7 @@ impl Subject<'_> {
 }
 
 /// Compares. None of a container that has no process to compare with, or that ended meanwhile.
-pub fn audit(container: &Container, root: &Root) -> Result<Option<Audit>> {
+pub fn audit(container: &Container) -> Result<Option<Audit>> {
     let status = container.status()?;
     if matches!(status, Status::Creating | Status::Stopped) {
         return Ok(None);
@@ -152,7 +152,7 @@ pub fn audit(container: &Container, root: &Root) -> Result<Option<Audit>> {
     };
     let spec = config::parse(&container.config()?)?;
     let mut book = Book::default();
-    let live = match Live::read(&held, container.id(), root, &mut book.unseen) {
+    let live = match Live::read(&held, &Vec::new(), &mut book.unseen) {
         Ok(live) => live,
         Err(_) if !held.is_alive()? => return Ok(None),
         Err(failure) => return Err(failure),

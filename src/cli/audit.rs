@@ -68,7 +68,7 @@ impl Subcommand for AuditCommand {
 
 fn one(root: &Root, id: &Id) -> Result<Audit> {
     let container = Container::open(root, id)?;
-    audit::audit(&container, root)?.ok_or_else(|| {
+    audit::audit(&container)?.ok_or_else(|| {
         let text = format!("container {id} has no process to compare with");
         Failure::new(Code::State, text)
     })
@@ -78,7 +78,7 @@ fn one(root: &Root, id: &Id) -> Result<Audit> {
 fn all(root: &Root) -> Result<Vec<Audit>> {
     let mut audits = Vec::new();
     for id in root.ids()? {
-        let found = Container::open(root, &id).and_then(|container| audit::audit(&container, root));
+        let found = Container::open(root, &id).and_then(|container| audit::audit(&container));
         match found {
             Ok(found) => audits.extend(found),
             // Deleted while we looked, or the empty directory of a `create` that was killed.

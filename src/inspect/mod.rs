@@ -29,12 +29,12 @@ use serde::Serialize;
 use crate::config::Pairs;
 use crate::error::Result;
 use crate::state::report::user_name;
-use crate::state::{Container, Id, Root, Status};
+use crate::state::{Container, Root, Status};
 use cgroup::CgroupFacts;
 use descriptors::Descriptors;
 use held::Held;
 use mounts::Mounts;
-use namespaces::{IdMaps, NamespaceFact};
+use namespaces::{IdMaps, NamespaceFact, Others};
 use process::ProcessFacts;
 
 /// The version of the JSON form. A property may be added without a new one.
@@ -151,10 +151,12 @@ impl Facts {
 
 impl Live {
     /// Reads all of it. The caller asks afterwards whether the process still lives: else nothing of it counts.
-    pub fn read(held: &Held, id: &Id, root: &Root, unseen: &mut Unseens) -> Result<Self> {
+    ///
+    /// With which of the `others` it shares namespaces is told; looking them all up takes time.
+    pub fn read(held: &Held, others: &Others, unseen: &mut Unseens) -> Result<Self> {
         Ok(Self {
             process: ProcessFacts::read(held, unseen)?,
-            namespaces: namespaces::read(held, id, root, unseen),
+            namespaces: namespaces::read(held, others, unseen),
             id_maps: unseen.or_default("idMaps", IdMaps::read(held)),
             mounts: unseen.or_default("mounts", Mounts::read(held)),
             descriptors: unseen.or_default("descriptors", Descriptors::read(held)),
@@ -176,7 +178,8 @@ fn look(
     let Some(held) = Held::init_of(record)? else {
         return Ok((Status::Stopped, None));
     };
-    match Live::read(&held, container.id(), root, unseen) {
+    let others = unseen.or_default("containers", namespaces::others(container.id(), root));
+    match Live::read(&held, &others, unseen) {
         Ok(live) if held.is_alive()? => Ok((container.status()?, Some(live))),
         Err(failure) if held.is_alive()? => Err(failure),
         _ => {

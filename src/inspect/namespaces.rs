@@ -72,12 +72,14 @@ fn inode_in(target: &[u8]) -> Option<u64> {
     number.strip_suffix(']')?.parse().ok()
 }
 
-/// All namespaces of a process, and with whom it shares them.
-pub fn read(held: &Held, id: &Id, root: &Root, unseen: &mut Unseens) -> Vec<NamespaceFact> {
+/// Other containers, by id, and their namespaces.
+pub type Others = Vec<(String, Inodes)>;
+
+/// All namespaces of a process, and with which of the others it shares them.
+pub fn read(held: &Held, others: &Others, unseen: &mut Unseens) -> Vec<NamespaceFact> {
     let readable = held.link(c"ns/user").map(|_| ());
     unseen.or_default("namespaces", readable);
     let (found, own) = (inodes(held), own_inodes());
-    let others = unseen.or_default("containers", others(id, root));
     let fact = |(index, (kind, _)): (usize, &(NamespaceType, &CStr))| {
         let inode = found[index]?;
         let shares = |(_, inodes): &&(String, Inodes)| inodes[index] == Some(inode);
@@ -96,7 +98,7 @@ pub fn read(held: &Held, id: &Id, root: &Root, unseen: &mut Unseens) -> Vec<Name
 }
 
 /// The live containers of a root directory but one.
-fn others(id: &Id, root: &Root) -> Result<Vec<(String, Inodes)>> {
+pub fn others(id: &Id, root: &Root) -> Result<Others> {
     let mut found = Vec::new();
     for other in root.ids()?.iter().filter(|other| *other != id) {
         // Deleted while we look, or without a readable record: nobody to share anything with.

@@ -180,12 +180,12 @@ fn namespaces(page: &mut Page, live: &Live) {
     page.row("setgroups", setgroups);
 }
 
+/// Who else has the host's says little: most have.
 fn whose(namespace: &NamespaceFact) -> String {
     match (namespace.is_host, namespace.containers.as_slice()) {
+        (true, _) => "the host's".to_owned(),
         (false, []) => "its own".to_owned(),
-        (true, []) => "the host's".to_owned(),
         (false, others) => format!("shared with {}", others.join(", ")),
-        (true, others) => format!("the host's, as is that of {}", others.join(", ")),
     }
 }
 

@@ -66,7 +66,7 @@ fn row(usage: &Usage) -> [String; 12] {
         None => pids.current.to_string(),
     });
     [
-        usage.id.clone(),
+        short(&usage.id).to_owned(),
         usage.status.name().to_owned(),
         or_dash(cpu.and_then(|cpu| cpu.percent).map(tenths)),
         or_dash(cpu.and_then(|cpu| cpu.throttled_percent).map(tenths)),
@@ -79,6 +79,12 @@ fn row(usage: &Usage) -> [String; 12] {
         or_dash(pids),
         or_dash(usage.oom_kills.map(|kills| kills.to_string())),
     ]
+}
+
+/// Engines give ids of 64 digits, and show the first twelve.
+fn short(id: &str) -> &str {
+    let is_digest = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest { &id[..12] } else { id }
 }
 
 fn or_dash(text: Option<String>) -> String {
@@ -117,6 +123,13 @@ mod tests {
     use super::*;
     use crate::inspect::usage::tests::{counted, sample};
     use crate::inspect::usage::usages;
+
+    #[test]
+    fn an_engine_s_id_is_as_the_engine_shows_it() {
+        assert_eq!(short(&"a1".repeat(32)), "a1a1a1a1a1a1");
+        assert_eq!(short("web"), "web");
+        assert_eq!(short(&"web-".repeat(16)).len(), 64);
+    }
 
     #[test]
     fn sizes_are_short() {

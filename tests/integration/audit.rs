@@ -24,6 +24,7 @@ tests![
     another_device_program_is_found,
     a_limit_changed_from_outside_is_found,
     a_memory_limit_raised_from_outside_is_found,
+    limits_of_every_kind_have_no_finding,
     an_update_is_what_was_asked_for,
     a_descriptor_of_the_host_is_found,
     a_working_directory_of_the_host_is_found,
@@ -348,6 +349,62 @@ fn a_memory_limit_raised_from_outside_is_found(lab: &Lab) {
         write(file, old.trim());
         assert_clean(&container);
     }
+    container.end();
+}
+
+fn limits_of_every_kind_have_no_finding(lab: &Lab) {
+    need(lab);
+    for controller in ["memory", "cpu", "cpuset", "io", "pids", "hugetlb"] {
+        lab.need_controller(controller);
+    }
+    let mut bundle = lab.sleeper();
+    bundle
+        .set(
+            "/linux/resources/memory",
+            json!({"limit": 64 << 20, "swap": 96 << 20, "reservation": (32 << 20) + 1}),
+        )
+        .set(
+            "/linux/resources/cpu",
+            json!({"shares": 700, "quota": 50_000, "period": 20_000, "burst": 1000, "cpus": "0", "mems": "0"}),
+        )
+        .set("/linux/resources/pids/limit", json!(-1))
+        .set(
+            "/linux/resources/hugepageLimits",
+            json!([{"pageSize": "2MB", "limit": 5_000_000}]),
+        )
+        .set(
+            "/linux/resources/unified",
+            json!({"memory.high": "50000001", "memory.oom.group": "1", "pids.max": "30", "cgroup.max.depth": "3"}),
+        );
+    if let Some((major, minor)) = crate::resources::disk() {
+        let device = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
+        bundle
+            .set(
+                "/linux/resources/blockIO/throttleReadBpsDevice",
+                device(1 << 20),
+            )
+            .set(
+                "/linux/resources/blockIO/throttleWriteIOPSDevice",
+                device(100),
+            );
+    }
+    let container = lab.start(&bundle);
+    assert_clean(&container);
+    let words = [
+        "update",
+        "--memory",
+        "128m",
+        "--memory-swap",
+        "160m",
+        "--cpu-quota",
+        "70000",
+        "--cpuset-cpus",
+        "0",
+    ];
+    container.corten(&words, &[]).ok();
+    assert_clean(&container);
+    fs::write(container.cgroup_dir().join("cpu.max"), "70001 20000").unwrap();
+    assert_eq!(findings(&container), ["WEAKER linux.resources.cpu.quota"]);
     container.end();
 }
 

@@ -175,7 +175,7 @@ fn io_weight_and_throttles_are_seen_inside(lab: &Lab) {
 }
 
 /// The number of a whole disk.
-fn disk() -> Option<(u32, u32)> {
+pub fn disk() -> Option<(u32, u32)> {
     fs::read_dir("/sys/block")
         .ok()?
         .flatten()
