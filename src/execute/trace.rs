@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::report::Report;
 use crate::cli::log::Log;
 use crate::error::{Act, Failure, Field, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, show};
 
 /// Nanoseconds since the epoch; 0 if the clock cannot be read, which only a filter could cause.
 pub fn now() -> u64 {
@@ -47,6 +47,8 @@ impl Actor {
 struct Span {
     actor: Actor,
     what: String,
+    /// Its name; empty for what is no step of the plan.
+    operation: String,
     field: Field,
     begin: u64,
     end: u64,
@@ -97,6 +99,7 @@ impl Trace {
         trace.add(Span {
             actor: Actor::Runtime,
             what: what.to_owned(),
+            operation: String::new(),
             field: Field::default(),
             begin,
             end: now(),
@@ -115,6 +118,7 @@ impl Trace {
             self.add(Span {
                 actor: Actor::Runtime,
                 what: step.op.to_string(),
+                operation: show::name(&step.op),
                 field: step.field.clone(),
                 begin: *begin,
                 end: *end,
@@ -130,6 +134,7 @@ impl Trace {
             self.add(Span {
                 actor: Actor::Init,
                 what: step.op.to_string(),
+                operation: show::name(&step.op),
                 field: step.field.clone(),
                 begin: *begin,
                 end: end.max(*begin),
@@ -176,11 +181,19 @@ fn events(spans: &[Span]) -> Value {
             "ts": microseconds(span.begin - start), "dur": microseconds(span.end - span.begin),
         });
         if !span.field.is_none() {
-            event["args"] = json!({ "field": span.field.to_string() });
+            event["args"]["field"] = span.field.to_string().into();
+        }
+        if !span.operation.is_empty() {
+            event["args"]["operation"] = span.operation.clone().into();
         }
         event
     });
-    json!({ "displayTimeUnit": "ns", "traceEvents": names.into_iter().chain(steps).collect::<Vec<_>>() })
+    json!({
+        "displayTimeUnit": "ns",
+        // A JSON number has not the room for it.
+        "otherData": { "clock": "CLOCK_REALTIME", "beginning": start.to_string() },
+        "traceEvents": names.into_iter().chain(steps).collect::<Vec<_>>(),
+    })
 }
 
 #[expect(
@@ -243,6 +256,7 @@ mod tests {
         let span = |actor, what: &str, begin, end| Span {
             actor,
             what: what.to_owned(),
+            operation: "OpenRoot".to_owned(),
             field: Field::new("root.path"),
             begin,
             end,
@@ -268,7 +282,11 @@ mod tests {
             (&json!(10.0), &json!(30.5))
         );
         assert_eq!(list[3]["tid"], 2);
-        assert_eq!(list[3]["args"]["field"], "root.path");
+        assert_eq!(
+            list[3]["args"],
+            json!({ "field": "root.path", "operation": "OpenRoot" })
+        );
+        assert_eq!(events["otherData"]["beginning"], "1000000");
     }
 
     #[test]

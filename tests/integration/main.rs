@@ -38,6 +38,7 @@ mod resources;
 mod rootless;
 mod seccomp;
 mod step;
+mod syscalls;
 mod systemd;
 mod top;
 mod trace;
@@ -75,6 +76,7 @@ fn main() -> std::process::ExitCode {
             rootless::TESTS,
             seccomp::TESTS,
             step::TESTS,
+            syscalls::TESTS,
             systemd::TESTS,
             validate::TESTS,
             top::TESTS,

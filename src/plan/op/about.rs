@@ -3,7 +3,7 @@
 //!
 //! It is data, one row for each operation, in the table beside the sentences (`init/about.rs`,
 //! `runtime/about.rs`); the compiler sees to it that none is without, and `tests/laws.rs` that no row is empty.
-//! That the system calls are true is a test with a tracer, `tests/faults`.
+//! That the system calls are true is a test with a tracer, `tests/integration/syscalls.rs`.
 
 /// One row of the table.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +14,8 @@ pub struct About {
     pub why: &'static str,
     /// Where to read on: `mount_setattr(2)`.
     pub manual: &'static str,
-    /// The system calls it may make, the one that matters first. [`UNNAMED`] ones are left out.
+    /// The system calls it may make, the one that matters first. [`UNNAMED`] ones are left out, and of
+    /// [`SPELLINGS`] one is told.
     pub calls: &'static [&'static str],
 }
 
@@ -27,6 +28,25 @@ pub const UNNAMED: &[&str] = &[
     "mmap",
     "mremap",
     "munmap",
+];
+
+/// Calls that are one and the same in several spellings, of which each C library has its own: the first one
+/// stands for all.
+pub const SPELLINGS: &[&[&str]] = &[
+    &["clone3", "clone", "fork", "vfork"],
+    &["dup3", "dup", "dup2"],
+    &["faccessat2", "access", "faccessat"],
+    &["fchmod", "chmod", "fchmodat", "fchmodat2"],
+    &["fchownat", "chown", "fchown", "lchown"],
+    &["fstat", "lstat", "newfstatat", "stat", "statx"],
+    &["mkdirat", "mkdir"],
+    &["openat", "open"],
+    &["ppoll", "poll"],
+    &["readlinkat", "readlink"],
+    &["recvmsg", "recvfrom"],
+    &["rename", "renameat", "renameat2"],
+    &["sendmsg", "sendto"],
+    &["waitid", "wait4"],
 ];
 
 /// The chapters of a plan, in their order: none is gone back to within a list, which is what makes them

@@ -16,7 +16,7 @@ impl InitOp {
                 "A program inherits ignored and blocked signals, and would not notice that it should end.";
             Self::LeadSession => Birth, "setsid(2)", [setsid],
                 "No signal and no terminal of the caller's session may reach the container.";
-            Self::LetGoOfExecutable => Birth, "PR_SET_MM(2const)", [prctl openat mprotect],
+            Self::LetGoOfExecutable => Birth, "PR_SET_MM(2const)", [prctl mprotect],
                 "Through /proc/self/exe a container could overwrite the runtime on the host (CVE-2019-5736).";
             Self::Open(_) => Anywhere, "socketpair(2)", [write],
                 "The two halves run at the same time; this is where the other one may go on.";
@@ -26,7 +26,7 @@ impl InitOp {
                 "Processes of the container could trace init as soon as it is among them, and use its descriptors.";
             Self::JoinNamespace { .. } => Namespaces, "setns(2)", [setns],
                 "The configuration names a namespace that exists, to share it with whoever is in it.";
-            Self::JoinContainer { .. } => Namespaces, "setns(2)", [setns],
+            Self::JoinContainer { .. } => Namespaces, "setns(2)", [setns openat],
                 "A second program of a container has to see what the first one sees.";
             Self::OpenNamespaces { .. } => Namespaces, "proc_pid_ns(5)", [openat],
                 "After the join /proc is the container's, and could lie.";
@@ -56,52 +56,50 @@ impl InitOp {
                 "A new mount namespace is a copy whose mounts still travel to the host unless this stops them.";
             Self::MakeParentPrivate { .. } => Mounts, "pivot_root(2)", [mount_setattr],
                 "pivot_root(2) refuses a root whose parent mount is shared.";
-            Self::BindRoot { .. } => Mounts, "pivot_root(2)", [open_tree openat move_mount faccessat faccessat2],
+            Self::BindRoot { .. } => Mounts, "pivot_root(2)", [open_tree openat move_mount faccessat2],
                 "pivot_root(2) wants a mount point, and the root filesystem is a plain directory.";
             Self::OpenRoot => Mounts, "openat2(2)", [openat],
                 "Everything after this finds its way from this descriptor, not from a name.";
             Self::MountOverlayRoot { .. } => Mounts, "overlayfs (kernel documentation)",
-                [mount fsopen fsconfig fsmount move_mount open_tree openat openat2 mkdirat fchmod fchown fchownat fchmodat
-                 fstat newfstatat chdir fchdir umount2 mount_setattr faccessat faccessat2 fsetxattr read statfs fstatfs unlinkat],
+                [mount fsopen fsconfig fsmount move_mount open_tree openat mkdirat fstat fchmod fchownat umount2 faccessat2],
                 "Several read-only layers become one tree, and writes go to a layer of their own.";
             Self::MountFilesystem { .. } => Mounts, "fsopen(2)",
-                [fsopen fsconfig fsmount openat2 mkdirat openat fstat newfstatat readlinkat move_mount mount_setattr read faccessat2 fcntl dup statx],
+                [fsopen fsconfig fsmount move_mount openat2 openat mkdirat fstat readlinkat read],
                 "A filesystem is made first and attached last, on a directory that is found without leaving the root.";
-            Self::CreateFilesystem { .. } => Mounts, "fsopen(2)", [fsopen fsconfig fsmount read mount_setattr],
+            Self::CreateFilesystem { .. } => Mounts, "fsopen(2)", [fsopen fsconfig fsmount read],
                 "It is filled before anybody can see it, so it is attached nowhere yet.";
-            Self::TakeMode { .. } => Mounts, "fchmod(2)", [openat2 openat fstat newfstatat readlinkat fchmod fchmodat fchmodat2 fchown fchownat],
+            Self::TakeMode { .. } => Mounts, "fchmod(2)", [fchmod openat2 openat fstat],
                 "A directory should not change its permissions because a tmpfs covers it.";
             Self::OwnVolume { .. } => Mounts, "fchownat(2)",
-                [openat2 openat fstat newfstatat readlinkat getdents64 fchown fchownat fchmod fchmodat fchmodat2],
+                [fchownat fchmod openat2 openat fstat getdents64],
                 "An empty volume belongs to whom the image says, as Docker does it; a used one is left alone.";
             Self::CopyUp { .. } => Mounts, "copy_file_range(2)",
-                [openat2 openat fstat newfstatat readlinkat getdents64 mkdirat symlinkat mknodat fchown fchownat fchmod fchmodat
-                 fchmodat2 utimensat copy_file_range read write sendfile lseek linkat fgetxattr fsetxattr flistxattr],
+                [sendfile openat2 openat getdents64 fstat mkdirat readlinkat symlinkat fchownat fchmod],
                 "What the image has there would be hidden by the tmpfs; the option tmpcopyup wants it to be seen.";
-            Self::CloneTree { .. } => Mounts, "open_tree(2)", [open_tree openat openat2 fstat],
+            Self::CloneTree { .. } => Mounts, "open_tree(2)", [open_tree],
                 "A detached copy can be changed before it is attached, and its source cannot be swapped in between.";
             Self::SetAttributes { .. } => Mounts, "mount_setattr(2)", [mount_setattr],
                 "A bind mount takes its flags from its source; these are the ones asked for, set before anybody sees it.";
             Self::MapIds { .. } => Mounts, "mount_setattr(2)", [mount_setattr],
                 "Files keep their owners on the disk and appear with the container's ids.";
             Self::AttachTree { .. } => Mounts, "move_mount(2)",
-                [move_mount openat2 openat mkdirat fstat newfstatat readlinkat mknodat fcntl],
+                [move_mount openat2 openat mkdirat mknodat fstat readlinkat],
                 "The mount becomes visible at its place, found without leaving the root.";
             Self::Remount { .. } => Mounts, "mount_setattr(2)",
-                [mount_setattr fspick fsconfig openat2 openat fstat newfstatat readlinkat read statx],
+                [mount_setattr fspick fsconfig openat2 openat fstat read],
                 "The mount is there already; only its options change.";
             Self::OpenProc => Mounts, "fsopen(2)", [fsopen fsconfig fsmount],
                 "The image may have anything at /proc; kernel parameters are written through one that nobody can cover.";
-            Self::OpenDev => Devices, "openat2(2)", [openat2 openat mkdirat fstat newfstatat readlinkat],
+            Self::OpenDev => Devices, "openat2(2)", [openat2 openat mkdirat],
                 "Nodes are made by this descriptor: a link at /dev in the image leads nowhere (CVE-2026-41579).";
-            Self::MakeDevice { .. } => Devices, "mknodat(2)", [mknodat fchownat newfstatat openat2 openat mkdirat readlinkat fstat],
+            Self::MakeDevice { .. } => Devices, "mknodat(2)", [mknodat fchownat fstat openat2 openat],
                 "Programs expect the device, and in a container nobody else makes it.";
             Self::MakeDeviceLink { .. } => Devices, "symlinkat(2)", [symlinkat unlinkat],
                 "Programs expect the name; the specification lists it (Default Devices).";
-            Self::MakeWorkingDirectory(_) => Mounts, "mkdirat(2)", [openat2 openat mkdirat fstat newfstatat readlinkat],
+            Self::MakeWorkingDirectory(_) => Mounts, "mkdirat(2)", [mkdirat openat2 openat fstat readlinkat],
                 "Engines name working directories that images do not have, and expect them to be made.";
             Self::PrepareMask => Root, "mount_setattr(2)",
-                [fsopen fsconfig fsmount move_mount openat mkdirat mount_setattr open_tree fstat newfstatat openat2],
+                [fsopen fsconfig fsmount mkdirat openat move_mount mount_setattr],
                 "The container's own /dev/null could be anything; what hides paths is made by the runtime (CVE-2025-31133).";
             Self::PivotRoot => Root, "pivot_root(2)", [pivot_root openat fchdir],
                 "chroot(2) can be left again; after this the host's files are in no mount that the container has.";
@@ -109,13 +107,13 @@ impl InitOp {
                 "The initial ramfs cannot be pivoted, so the root filesystem is moved over it.";
             Self::DetachOldRoot => Root, "umount2(2)", [fchdir mount_setattr umount2 chdir],
                 "The last way to the host's files goes, after the last operation that needed one.";
-            Self::MaskPath(_) => Root, "open_tree(2)", [openat2 openat open_tree move_mount fstat newfstatat readlinkat],
+            Self::MaskPath(_) => Root, "open_tree(2)", [open_tree move_mount openat2 fstat],
                 "Files of the kernel that are not in any namespace would tell of the host, or change it.";
             Self::ReadonlyMount(_) => Root, "mount_setattr(2)",
-                [mount_setattr openat2 openat fstat newfstatat readlinkat fspick statx],
+                [mount_setattr openat2],
                 "It is made read-only last, because what lies in it had to be put there first.";
             Self::ReadonlyPath(_) => Root, "mount_setattr(2)",
-                [open_tree mount_setattr move_mount openat2 openat fstat newfstatat readlinkat],
+                [open_tree mount_setattr move_mount openat2 fstat],
                 "Here settings of the whole machine can be changed, and root in the container may not.";
             Self::ReadonlyRoot => Root, "mount_setattr(2)", [mount_setattr],
                 "A program that cannot change its own files cannot be made to stay infected.";
@@ -136,13 +134,13 @@ impl InitOp {
             Self::SetPersonality(_) => Identity, "personality(2)", [personality],
                 "The kernel shows another execution domain: a 32-bit machine, say.";
             Self::OpenTerminal { .. } => Identity, "pts(4)",
-                [openat openat2 ioctl fstat fchown fchmod fchownat dup2 dup3 sendmsg newfstatat statfs fstatfs readlinkat fcntl],
+                [openat2 openat ioctl setsid fstat fstatfs fchownat fchmod dup3 sendmsg],
                 "The terminal is of the container's own devpts, so its name means the same inside.";
-            Self::AttachConsole => Identity, "open_tree(2)", [open_tree move_mount openat2 openat mknodat fstat newfstatat mkdirat fcntl readlinkat],
+            Self::AttachConsole => Identity, "open_tree(2)", [open_tree move_mount openat2 openat mknodat fstat],
                 "Programs write to /dev/console; it is the terminal that was checked to be one (CVE-2025-52565).";
-            Self::OwnStdio { .. } => Identity, "fchown(2)", [fstat fchown newfstatat],
+            Self::OwnStdio { .. } => Identity, "fchown(2)", [fchownat fstat],
                 "A program may open /dev/stdout again only if it belongs to its user.";
-            Self::ChangeDirectory(_) => Identity, "chdir(2)", [openat2 openat fchdir chdir getcwd fstat newfstatat mkdirat readlinkat setresuid faccessat2],
+            Self::ChangeDirectory(_) => Identity, "chdir(2)", [chdir openat2 fchdir getcwd],
                 "Programs start there; that it is inside of the root is made sure of (CVE-2024-21626).";
             Self::DropBounding { .. } => Identity, "capabilities(7)", [prctl],
                 "What is not in this set can never be had again, not even by a set-user-ID program.";
@@ -162,13 +160,13 @@ impl InitOp {
                 "execve(2) would take capabilities from a user that is not root; ambient ones stay.";
             Self::ForbidNewPrivileges => Identity, "PR_SET_NO_NEW_PRIVS(2const)", [prctl],
                 "set-user-ID programs in the image give nobody more than it has.";
-            Self::FindHome { .. } => Identity, "passwd(5)", [openat2 openat fstat newfstatat read readlinkat fcntl poll ppoll],
+            Self::FindHome { .. } => Identity, "passwd(5)", [openat2 fstat read],
                 "HOME is set from the container's /etc/passwd if the configuration does not set it.";
-            Self::AnnounceListener => Program, "seccomp_unotify(2)", [fcntl dup],
+            Self::AnnounceListener => Program, "seccomp_unotify(2)", [fcntl],
                 "The runtime has to know which descriptor to take when the filter is loaded.";
-            Self::FindProgram { .. } => Program, "execve(2)", [openat openat2 faccessat faccessat2 fstat newfstatat read statx],
+            Self::FindProgram { .. } => Program, "execve(2)", [openat faccessat2 fstat pread64 read],
                 "A program that is missing is told by create, where there is still somebody to tell.";
-            Self::Attest(_) => Program, "capget(2)", [getresuid getresgid capget prctl],
+            Self::Attest(_) => Program, "capget(2)", [openat read getresuid getresgid capget prctl],
                 "A change that silently did not happen would be a hole; it is the kernel that is asked.";
             Self::KeepDescriptors(_) => Program, "close_range(2)", [fcntl],
                 "A descriptor that is left open leads to whatever it was opened for (CVE-2024-21626).";
@@ -177,14 +175,13 @@ impl InitOp {
             Self::ListenForRequests => Program, "signalfd(2)", [rt_sigprocmask signalfd4],
                 "The first process of a pid namespace gets only signals that it has asked for, and it should end when told.";
             Self::RunHook(_) => Hooks, "runtime.md of the specification, Lifecycle",
-                [clone clone3 execve pipe2 read write ppoll poll waitid wait4 pidfd_send_signal lseek openat fchdir dup2 dup3
-                 rt_sigprocmask kill getpid prctl exit_group rt_sigaction setsid fcntl setresuid],
+                [clone3 execve pipe2 ppoll read write waitid lseek dup3 rt_sigaction pidfd_send_signal],
                 "A program of the engine's, run inside the container right before its own.";
-            Self::LoadFilter { .. } => Program, "seccomp(2)", [seccomp prctl],
+            Self::LoadFilter { .. } => Program, "seccomp(2)", [seccomp],
                 "System calls that the program does not need are refused, and with them the kernel's bugs behind them.";
             Self::RefuseStart => Program, "runtime.md of the specification, Start", [],
                 "A container without a process can be created, and has nothing to start.";
-            Self::Execute { .. } => Program, "execve(2)", [execve fcntl],
+            Self::Execute { .. } => Program, "execve(2)", [execve],
                 "Init becomes the program: same process, same namespaces, new code.";
         }
     }
