@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use corten::plan::op::about::{SPELLINGS, UNNAMED};
 use corten::seccomp::tables::{Arch, call};
@@ -104,6 +105,7 @@ struct Tracer {
 
 impl Tracer {
     /// Runs a command, which stops itself first, to its end; its status.
+    #[expect(clippy::zombie_processes, reason = "the tracer waits for all of them")]
     fn run(&mut self, mut command: Command) -> i32 {
         let child = command.spawn().unwrap();
         let root = Pid::from_raw(i32::try_from(child.id()).unwrap());
@@ -229,14 +231,17 @@ impl Tracer {
 /// The operation of a half that was under way: the last one that had begun, if it had not ended.
 fn operation<'a>(events: &'a [Value], beginning: u64, half: &str, at: u64) -> Option<&'a str> {
     let thread = if half == "runtime" { 1 } else { 2 };
-    // Nanoseconds, exact: microseconds with three places.
-    let ns = |value: &Value| (value.as_f64().unwrap() * 1000.0).round() as u64;
+    // As the trace has it: microseconds from the beginning, with three places.
+    let at = Duration::from_nanos(at.checked_sub(beginning)?).as_secs_f64() * 1e6;
     events
         .iter()
         .filter(|event| event["ph"] == "X" && event["tid"] == thread)
         .find(|event| {
-            let begin = beginning + ns(&event["ts"]);
-            (begin..=begin + ns(&event["dur"])).contains(&at)
+            let (begin, took) = (
+                event["ts"].as_f64().unwrap(),
+                event["dur"].as_f64().unwrap(),
+            );
+            begin - 0.0005 < at && at < begin + took + 0.0005
         })
         .and_then(|event| event["args"]["operation"].as_str())
 }
