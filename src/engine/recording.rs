@@ -38,22 +38,25 @@ pub fn begin<'a>(recording: &'a Recording, decision: &Decision) -> Result<Watch<
     let output = File::create(output)
         .act(|| format!("cannot write {}", output.display()))
         .map_err(|failure| failure.at(Field::new("--output")))?;
+    let spec = &decision.loaded.spec;
+    let capabilities = spec
+        .process
+        .as_ref()
+        .and_then(|process| process.capabilities.as_ref());
+    let granted = capabilities.map_or(0, profile::granted);
     let mount = cgroups::run::open_mount(&decision.host.cgroup.mount)?;
     let cgroup = cgroups::run::create(mount.as_fd(), path, &[])?;
-    let recorder = Recorder::attach(recording.what, cgroup.id).inspect_err(|_| {
+    let recorder = Recorder::attach(recording.what, cgroup.id, granted).inspect_err(|_| {
         cgroups::run::unmake(mount.as_fd(), &cgroup.made);
     })?;
-    let spec = &decision.loaded.spec;
-    let linux = spec.linux.as_ref();
-    let process = spec.process.as_ref();
     Ok(Watch {
         recording,
         output,
         recorder,
         mount,
         made: cgroup.made,
-        seccomp: linux.and_then(|linux| linux.seccomp.clone()),
-        granted: process.and_then(|process| process.capabilities.clone()),
+        seccomp: spec.linux.as_ref().and_then(|linux| linux.seccomp.clone()),
+        granted: capabilities.cloned(),
     })
 }
 
@@ -78,7 +81,7 @@ impl Watch<'_> {
                 text(
                     &self
                         .granted
-                        .map(|granted| profile::capabilities(&granted, &seen.used)),
+                        .map(|granted| profile::capabilities(&granted, seen.used)),
                 )
             }
         }?;

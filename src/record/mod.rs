@@ -12,7 +12,8 @@
 //! The other program sees each question whether somebody has a capability, and the answer: by a kprobe at the kernel's function `cap_capable`, and
 //! another one at its return. A kernel without kprobes has perhaps a tracepoint for it (Linux 6.14); only kprobes tell which questions the kernel wants nobody to hear of
 //! (CAP_OPT_NOAUDIT), and those are not counted. The kernel also asks in other names than the command's: an overlay copies a file with the credentials of who mounted
-//! it. So the answers are kept by the credentials that were asked, and those that had a capability which the container has not are left out.
+//! it. So the answers of each system call are kept by the credentials that were asked, and where those had a capability which the container has not, all that they
+//! had is left out.
 //!
 //! [`program`] and [`profile`] are pure: the instructions, and what the marks mean. [`run`] attaches and reads.
 

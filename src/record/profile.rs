@@ -25,12 +25,8 @@ fn is_used(name: &str, used: &[u32]) -> bool {
     number.is_some_and(|number| used.contains(&number))
 }
 
-/// An object for `process.capabilities`: what was granted, less what was not used. Credentials that had more than what was granted
-/// were not the command's: an overlay copies a file with those of who mounted it.
-pub fn capabilities(granted: &Capabilities, used: &[u64]) -> Capabilities {
-    let outside = !granted.bounding.as_deref().map_or(0, bits);
-    let used = used.iter().filter(|used| *used & outside == 0);
-    let used = used.fold(0, |all, used| all | used);
+/// An object for `process.capabilities`: what was granted, less what was not used (bits).
+pub fn capabilities(granted: &Capabilities, used: u64) -> Capabilities {
     let used = names(
         &(0..64)
             .filter(|number| used >> number & 1 == 1)
@@ -51,6 +47,11 @@ pub fn capabilities(granted: &Capabilities, used: &[u64]) -> Capabilities {
         permitted: keep(&granted.permitted),
         ambient: keep(&granted.ambient),
     }
+}
+
+/// The capabilities that a container can have, bits.
+pub fn granted(capabilities: &Capabilities) -> u64 {
+    capabilities.bounding.as_deref().map_or(0, bits)
 }
 
 fn bits(names: &[String]) -> u64 {
@@ -99,8 +100,8 @@ mod tests {
             effective: set(&["CAP_CHOWN"]),
             ..Capabilities::default()
         };
-        // Those of the second had CAP_SYS_ADMIN, which was not granted.
-        let kept = capabilities(&granted, &[1 << 5, 1 << 21 | 1]);
+        let kept = capabilities(&granted, 1 << 5 | 1 << 21);
+        assert_eq!(super::granted(&granted), 1 << 5 | 1);
         assert_eq!(
             (kept.bounding, kept.effective),
             (set(&["CAP_KILL"]), set(&[]))

@@ -14,7 +14,10 @@ const CAP_CAPABLE: &CStr = c"cap_capable";
 /// How many threads may have asked and wait for their answers.
 const OPEN_QUESTIONS: u32 = 4096;
 
-/// How many credentials may have had a capability; each execve(2) makes new ones.
+/// How many threads there may have been.
+const THREADS: u32 = 1 << 16;
+
+/// How many credentials of threads may have had a capability; each execve(2) makes new ones.
 const CREDENTIALS: u32 = 1 << 16;
 
 /// Programs at work; they end when this is dropped.
@@ -24,6 +27,7 @@ pub struct Recorder {
     /// The capabilities that credentials had, where those are watched.
     credentials: Option<OwnedFd>,
     links: Vec<OwnedFd>,
+    granted: u64,
 }
 
 /// What was seen.
@@ -31,42 +35,43 @@ pub struct Recorder {
 pub struct Seen {
     /// Numbers of system calls.
     pub calls: Vec<u32>,
-    /// The capabilities that were asked for and there, bits, for each credentials that were asked.
-    pub used: Vec<u64>,
+    /// The capabilities that were asked for and there, bits.
+    pub used: u64,
     /// Numbers of capabilities that were asked for and missing.
     pub missed: Vec<u32>,
 }
 
 impl Recorder {
-    /// Watches a cgroup in which nothing runs yet, given by its number.
+    /// Watches a cgroup in which nothing runs yet, given by its number, of a container that is granted these capabilities, bits.
     ///
     /// # Errors
     /// At `--record`: the kernel cannot be watched, or not by this user.
-    pub fn attach(what: What, cgroup: u64) -> Result<Self> {
+    pub fn attach(what: What, cgroup: u64, granted: u64) -> Result<Self> {
         let field = |failure: Failure| failure.at(Field::new("--record"));
-        Self::begin(what, cgroup).map_err(field)
+        Self::begin(what, cgroup, granted).map_err(field)
     }
 
-    fn begin(what: What, cgroup: u64) -> Result<Self> {
+    fn begin(what: What, cgroup: u64, granted: u64) -> Result<Self> {
         let value = u32::try_from(LENGTH).expect("it is short");
-        let marks = tracing::make_map(tracing::Map::Array, value, 1)
-            .map_err(cannot("make the marks of a recording"))?;
         let mut recorder = Self {
-            marks,
+            marks: make_map(tracing::Map::Array, value, 1)?,
             credentials: None,
             links: Vec::new(),
+            granted,
         };
-        // The other program has to know when the command begins, so this one always watches.
-        let calls = program::calls(recorder.watched(cgroup));
-        let link = load(tracing::Kind::RawTracepoint, &calls).and_then(|program| {
-            tracing::attach_to_tracepoint(c"sys_enter", program.as_fd())
-                .map_err(cannot("watch system calls"))
-        })?;
-        recorder.links.push(link);
-        if what == What::Caps {
-            recorder.watch_capabilities(cgroup)?;
+        match what {
+            What::Seccomp => recorder.watch_calls(cgroup, None)?,
+            What::Caps => recorder.watch_capabilities(cgroup)?,
         }
         Ok(recorder)
+    }
+
+    fn watch_calls(&mut self, cgroup: u64, asked: Option<Asked>) -> Result<()> {
+        let calls = program::calls(self.watched(cgroup), asked);
+        let program = load(tracing::Kind::RawTracepoint, &calls)?;
+        let link = tracing::attach_to_tracepoint(c"sys_enter", program.as_fd());
+        self.links.push(link.map_err(cannot("watch system calls"))?);
+        Ok(())
     }
 
     fn watched(&self, cgroup: u64) -> Watched<'_> {
@@ -77,15 +82,18 @@ impl Recorder {
     }
 
     fn watch_capabilities(&mut self, cgroup: u64) -> Result<()> {
-        let make = |value, entries| {
-            tracing::make_map(tracing::Map::Hash, value, entries)
-                .map_err(cannot("make the marks of a recording"))
-        };
-        let (credentials, open) = (make(8, CREDENTIALS)?, make(16, OPEN_QUESTIONS)?);
+        let hash = |key, value, entries| make_map(tracing::Map::Hash { key }, value, entries);
+        let threads = hash(8, 8, THREADS)?;
+        let credentials = hash(16, 16, CREDENTIALS)?;
+        let open = hash(8, 16, OPEN_QUESTIONS)?;
         let asked = Asked {
+            threads: threads.as_fd(),
             credentials: credentials.as_fd(),
             open: open.as_fd(),
+            granted: self.granted,
         };
+        // This one knows when the command begins, and counts its calls.
+        self.watch_calls(cgroup, Some(asked))?;
         let watched = self.watched(cgroup);
         let links = match tracing::kprobe_kind() {
             Some(kind) => probe_capabilities(kind, watched, asked)?,
@@ -104,15 +112,22 @@ impl Recorder {
         tracing::read_array(self.marks.as_fd(), &mut value).act(act)?;
         if LOST.read(&value).count() > 0 {
             return Err(Failure::new(Code::System, act())
-                .because("more credentials had capabilities than there was room for"));
+                .because("there were more threads or credentials than there was room for"));
         }
-        let used = self.credentials.map(|map| tracing::read_hash(map.as_fd()));
+        let last = self.credentials.map(|map| tracing::read_hash(map.as_fd()));
+        let last = last.transpose().act(act)?.unwrap_or_default();
+        // What the last calls have left, as the programs settle it.
+        let own = last.iter().filter(|[_, used]| used & !self.granted == 0);
         Ok(Seen {
             calls: CALLS.read(&value).collect(),
-            used: used.transpose().act(act)?.unwrap_or_default(),
+            used: own.fold(program::used(&value), |all, [_, used]| all | used),
             missed: MISSED.read(&value).collect(),
         })
     }
+}
+
+fn make_map(kind: tracing::Map, value: u32, entries: u32) -> Result<OwnedFd> {
+    tracing::make_map(kind, value, entries).map_err(cannot("make the marks of a recording"))
 }
 
 fn trace_capabilities(watched: Watched, asked: Asked) -> Result<OwnedFd> {

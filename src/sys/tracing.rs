@@ -37,8 +37,11 @@ impl Kind {
 /// A kind of map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Map {
-    /// Keys of 8 bytes.
-    Hash,
+    /// Keys of so many bytes.
+    Hash {
+        /// That many.
+        key: u32,
+    },
     /// Keys are indices.
     Array,
 }
@@ -56,7 +59,7 @@ struct MapAttr {
 /// BPF_MAP_CREATE.
 pub fn make_map(kind: Map, value: u32, entries: u32) -> Result<OwnedFd> {
     let (map_type, key_size) = match kind {
-        Map::Hash => (1, 8),
+        Map::Hash { key } => (1, key),
         Map::Array => (2, 4),
     };
     let mut attr = MapAttr {
@@ -100,24 +103,24 @@ pub fn read_array<const LENGTH: usize>(
     Ok(())
 }
 
-/// All values of a hash whose values are numbers of 8 bytes, and which nobody changes meanwhile.
-pub fn read_hash(map: BorrowedFd<'_>) -> Result<Vec<u64>> {
-    let (mut values, mut key, mut value) = (Vec::new(), 0u64, 0u64);
+/// All values of a hash whose keys and values are two numbers of 8 bytes, and which nobody changes meanwhile.
+pub fn read_hash(map: BorrowedFd<'_>) -> Result<Vec<[u64; 2]>> {
+    let (mut values, mut key, mut value) = (Vec::new(), [0u64; 2], [0u64; 2]);
     let mut attr = ElementAttr {
         map_fd: number(map),
         value: address(&raw mut key),
         ..ElementAttr::default()
     };
-    // SAFETY: the kernel writes a key of 8 bytes to `key`; without one to begin with it is the first.
+    // SAFETY: the kernel writes a key of 16 bytes to `key`; without one to begin with it is the first.
     let mut next = unsafe { bpf(BPF_MAP_GET_NEXT_KEY, &mut attr) };
     while next.is_ok() {
         attr.key = address(&raw mut key);
         attr.value = address(&raw mut value);
-        // SAFETY: the kernel reads a key of 8 bytes and writes a value of 8 bytes; both outlive the call.
+        // SAFETY: the kernel reads a key of 16 bytes and writes a value of as many; both outlive the call.
         unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) }?;
         values.push(value);
         attr.value = address(&raw mut key);
-        // SAFETY: the kernel reads the key of 8 bytes before it writes the next one there.
+        // SAFETY: the kernel reads the key of 16 bytes before it writes the next one there.
         next = unsafe { bpf(BPF_MAP_GET_NEXT_KEY, &mut attr) };
     }
     match next {
