@@ -48,7 +48,7 @@ impl Subcommand for Doctor {
             Target::Rootless
         };
         let target = self.target.unwrap_or(by_default);
-        let checks = doctor::examine(target);
+        let checks = doctor::examine(target)?;
         let state = doctor::worst(&checks);
         print(&match self.format {
             Format::Text => show::text(&checks),

@@ -21,7 +21,8 @@ pub mod show;
 
 use serde::Serialize;
 
-use crate::error::{Failure, Field};
+use crate::error::{Failure, Field, Result};
+use crate::supervise::Signals;
 use probes::{Need, PROBES, Probe};
 
 /// The version of the JSON form. A property may be added without a new one.
@@ -107,11 +108,19 @@ struct Circumstances {
     target: Target,
     /// Root with CAP_SYS_ADMIN: what takes privileges can be tried.
     privileged: bool,
-    trial: Result<cgroups::Trial, String>,
+    trial: std::result::Result<cgroups::Trial, String>,
 }
 
 /// Tries everything that this target needs, in the order of the table.
-pub fn examine(target: Target) -> Vec<Check> {
+pub fn examine(target: Target) -> Result<Vec<Check>> {
+    // Whoever wants us to end waits until all is removed: a signal is delivered when they are let through again.
+    let signals = Signals::block()?;
+    let checks = tried(target);
+    drop(signals);
+    Ok(checks)
+}
+
+fn tried(target: Target) -> Vec<Check> {
     let privileged = host::is_privileged();
     let circumstances = Circumstances {
         target,

@@ -239,6 +239,7 @@ fn a_restored_container_goes_on_and_is_like_any_other(lab: &Lab) {
         "it did not begin again"
     );
     assert_eq!(container.status(), "running");
+    container.corten(&["audit"], &[]).ok();
     assert_eq!(
         fs::read_to_string(&pid_file).unwrap(),
         container.pid().to_string()

@@ -9,6 +9,7 @@ use crate::harness::{Lab, host, skip, tests};
 
 tests![
     doctor_answers_for_everybody_and_leaves_nothing,
+    doctor_that_is_ended_leaves_nothing,
     doctor_finds_what_the_host_has,
     a_forbidden_namespace_is_found,
     a_filter_in_the_way_is_found,
@@ -56,21 +57,22 @@ fn check<'a>(page: &'a Value, name: &str) -> &'a Value {
         .unwrap_or_else(|| panic!("no {name}: {page}"))
 }
 
+/// What is left of doctors that have ended; others of these tests have one at work at the same time.
+fn left() -> Vec<String> {
+    let names = ["/sys/fs/cgroup", "/run"]
+        .iter()
+        .flat_map(|directory| fs::read_dir(directory).unwrap())
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let of_the_dead = |name: &String| {
+        let pid = name.split("corten-doctor-").nth(1);
+        pid.is_some_and(|pid| !std::path::Path::new("/proc").join(pid).exists())
+    };
+    names.filter(of_the_dead).collect()
+}
+
 /// The harness itself compares mounts, cgroups and processes after every test.
 fn doctor_answers_for_everybody_and_leaves_nothing(lab: &Lab) {
     need(lab);
-    // Others of these tests have a doctor at work at the same time: its number is in the name.
-    let left = || {
-        let names = ["/sys/fs/cgroup", "/run"]
-            .iter()
-            .flat_map(|directory| fs::read_dir(directory).unwrap())
-            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-        let of_the_dead = |name: &String| {
-            let pid = name.split("corten-doctor-").nth(1);
-            pid.is_some_and(|pid| !std::path::Path::new("/proc").join(pid).exists())
-        };
-        names.filter(of_the_dead).collect::<Vec<_>>()
-    };
     for target in ["corten", "docker", "podman", "kubernetes", "rootless"] {
         let page = page(examined(lab, target));
         assert_eq!(
@@ -86,6 +88,15 @@ fn doctor_answers_for_everybody_and_leaves_nothing(lab: &Lab) {
     }
     let text = lab.corten(&["doctor"]).out;
     assert!(text.contains("\nok    openat2  "), "{text}");
+}
+
+fn doctor_that_is_ended_leaves_nothing(lab: &Lab) {
+    need(lab);
+    for milliseconds in (2..60).step_by(6) {
+        let script = format!("exec timeout --signal INT 0.{milliseconds:03} \"$@\"");
+        lab.call(&["doctor"]).within(lab, &script).done();
+        assert_eq!(left(), [""; 0], "after {milliseconds} ms");
+    }
 }
 
 /// Containers are made by these very tests, so what they take is there.
