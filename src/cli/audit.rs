@@ -15,6 +15,9 @@ pub(super) struct AuditCommand {
     /// Look at all containers that have a process
     #[arg(short, long)]
     all: bool,
+    /// Say nothing of containers that are as asked for
+    #[arg(short, long)]
+    quiet: bool,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
     format: Format,
@@ -49,7 +52,7 @@ impl Subcommand for AuditCommand {
 
     fn run(self, call: &Call) -> Result<u8> {
         let root = call.root()?;
-        let audits = match (self.all, &self.id) {
+        let mut audits = match (self.all, &self.id) {
             (true, None) => all(&root)?,
             (false, Some(id)) => vec![one(&root, &Id::parse(id)?)?],
             _ => {
@@ -58,6 +61,9 @@ impl Subcommand for AuditCommand {
             }
         };
         let status = status(&audits);
+        if self.quiet {
+            audits.retain(|audit| !audit.findings.is_empty() || !audit.unseen.is_empty());
+        }
         print(&match self.format {
             Format::Text => audits.iter().map(show::text).collect(),
             Format::Json => json(audits),

@@ -238,6 +238,12 @@ fn audit_of_all_names_each_container(lab: &Lab) {
             .contains(&format!("{}: 1 finding\n  WEAKER ", faulty.id)),
         "{done:?}"
     );
+    let quiet = lab.corten(&["audit", "--all", "--quiet"]);
+    assert_eq!(quiet.code, 1);
+    assert!(
+        quiet.out.contains(&faulty.id) && !quiet.out.contains(&clean.id),
+        "{quiet:?}"
+    );
     let page = lab.corten(&["audit", "--all", "--format", "json"]).json();
     assert_eq!(
         (

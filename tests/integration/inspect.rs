@@ -199,8 +199,7 @@ fn inspect_of_a_created_and_of_a_stopped_container_says_what_is_known(lab: &Lab)
     assert!(gone.err.contains("container does not exist"), "{gone:?}");
 }
 
-/// A name with control characters, a file name with a line end, a fifo for a working directory's neighbour,
-/// and thousands of descriptors and mounts.
+/// Names with control characters and line ends, a fifo that nobody else opens, two hundred mounts in one place.
 fn a_hostile_container_does_not_disturb_inspect(lab: &Lab) {
     lab.need_corten("no other runtime has inspect");
     let script = "\
