@@ -74,6 +74,9 @@ fn spelt(name: &'static str) -> &'static str {
     found.map_or(name, |spellings| spellings[0])
 }
 
+/// The half of an init whose child has gone on as init.
+const LEFT_BEHIND: &str = "init left behind";
+
 /// One call: who made it, when, and which.
 type Seen = (&'static str, u64, i64);
 
@@ -192,6 +195,10 @@ impl Tracer {
             Some(Some("init")) if is(libc::CLONE_PARENT) => Some("init"),
             _ => None,
         };
+        if half.is_some() && self.has_init {
+            // The other one is at its next step by the time that this one has ended.
+            self.halves.insert(parent, Some(LEFT_BEHIND));
+        }
         self.has_init |= half.is_some();
         self.halves.entry(child).or_insert(half);
     }
@@ -282,12 +289,16 @@ fn compare(seen: &[Seen], trace: &Value) -> (usize, BTreeSet<String>) {
     let told = told();
     let (mut untold, mut operations) = (BTreeSet::new(), BTreeSet::new());
     for (half, at, number) in seen {
-        let Some(operation) = operation(events, beginning, half, *at) else {
+        let (half, operation) = match *half {
+            LEFT_BEHIND => ("init", Some("ContinueInChild")),
+            half => (half, operation(events, beginning, half, *at)),
+        };
+        let Some(operation) = operation else {
             continue;
         };
         let name = spelt(names.get(number).copied().unwrap_or("unknown"));
-        operations.insert((*half, operation));
-        let is_known = told[&(*half, operation)].contains(name);
+        operations.insert((half, operation));
+        let is_known = told[&(half, operation)].contains(name);
         if !is_known && !UNNAMED.contains(&name) && !OF_CHECKS.contains(&name) {
             untold.insert(format!("{half} {operation}: {name}"));
         }
