@@ -570,6 +570,7 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         | Op::MapIds { .. }
         | Op::OpenContainer { .. }
         | Op::StartInit { .. }
+        | Op::HandOverNetwork
         | Op::AdoptInit
         | Op::WriteIdMaps { .. }
         | Op::OpenNetwork { .. }

@@ -21,7 +21,7 @@ use crate::sys::executable::Disguise;
 use crate::sys::poll::{self, Deadline, Watch};
 use crate::sys::process::exit_now;
 use crate::sys::signal::{self, SignalSet};
-use crate::sys::{Errno, Result, descriptor, fs, mount, namespace, process, seccomp};
+use crate::sys::{Errno, Result, descriptor, fs, mount, namespace, process, seccomp, socket};
 use crate::{hooks, namespaces, rootfs};
 
 /// What ends a container that waits for its start.
@@ -234,6 +234,21 @@ impl Init<'_> {
         }
     }
 
+    /// The next byte must be the gate's too; the namespace comes with it.
+    fn take_over_network(&self) -> Result<()> {
+        let mut byte = [0u8; 1];
+        let received = socket::receive_descriptor(self.control, &mut byte)?;
+        match received.fd {
+            Some(network) if byte[0] == Gate::NetworkMade as u8 => {
+                namespace::setns(network, libc::CLONE_NEWNET)?;
+                fs::close(network);
+                Ok(())
+            }
+            _ if received.length == 0 => Err(Errno(libc::EPIPE)),
+            _ => Err(Errno(libc::EPROTO)),
+        }
+    }
+
     fn step(&mut self, plan: &Plan, step: &Step<InitOp>) -> Result<()> {
         match &step.op {
             InitOp::DieWithRuntime => process::set_parent_death_signal(libc::SIGKILL),
@@ -248,6 +263,7 @@ impl Init<'_> {
                 .map_or(Err(Errno(libc::EINVAL)), Disguise::put_on),
             InitOp::Open(gate) => self.open(*gate),
             InitOp::Await(gate) => self.wait(*gate),
+            InitOp::TakeOverNetwork => self.take_over_network(),
             InitOp::HideFromTracers => process::set_undumpable(),
             InitOp::JoinNamespace {
                 namespace, kind, ..

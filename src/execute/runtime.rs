@@ -25,7 +25,7 @@ use crate::cgroups::{CgroupPath, Enable, systemd};
 use crate::cli::log::Log;
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::network::run::Interfaces;
-use crate::plan::op::{Birthplace, InitOp, RuntimeOp, Slot, Stage, text};
+use crate::plan::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
 use crate::process::terminal;
@@ -402,6 +402,10 @@ impl<'a> Runtime<'a> {
                 namespaces,
                 birthplace,
             } => self.start_init(*namespaces, *birthplace),
+            RuntimeOp::HandOverNetwork => self.hand_over_network().map_err(|errno| match errno {
+                Errno(libc::EPIPE) => self.end_of_init(),
+                errno => Failure::system(act(), errno),
+            }),
             RuntimeOp::AdoptInit => self.adopt_init(),
             RuntimeOp::StartRestore => self.start_restore(),
             op => self.init_step(op),
@@ -582,6 +586,13 @@ impl<'a> Runtime<'a> {
             .undo
             .retain(|undo| !matches!(undo, Undo::RemoveCgroup { .. }));
         Ok(record)
+    }
+
+    fn hand_over_network(&self) -> crate::sys::Result<()> {
+        let gate = [Gate::NetworkMade as u8];
+        namespaces::run::make_network(|network| {
+            socket::send_descriptor(self.near.as_raw_fd(), &gate, network)
+        })
     }
 
     fn start_init(&mut self, namespaces: i32, birthplace: Birthplace) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Namespaces, decided.
 
+use std::ffi::CStr;
+
 use crate::config::{IdMapping, Linux, Namespace, NamespaceType, Spec, TimeOffset};
 use crate::error::{Failure, Field, Result};
 use crate::host::Host;
@@ -13,6 +15,8 @@ pub struct Namespaces {
     pub new: i32,
     /// CLONE_NEW* of those that are joined by path.
     pub joined: i32,
+    /// The runtime makes the network namespace, while init is at other things.
+    handed_over: bool,
     joins: Vec<(NamespaceType, usize, Slot)>,
 }
 
@@ -29,6 +33,17 @@ impl Namespaces {
             }
         }
         namespaces
+    }
+
+    /// Making a network namespace takes longer than everything else that clone3(2) does, and init needs it late. So the runtime
+    /// makes it while init is at other things: where it may, and may go back to its own; where it must not belong to a new user
+    /// namespace; and where nobody looks for it, or for its loopback interface, before both have met again.
+    pub fn divide_work(&mut self, spec: &Spec, linux: &Linux, host: &Host) {
+        self.handed_over = host.privileged
+            && self.is_new(NamespaceType::Network)
+            && !self.is_other(NamespaceType::User)
+            && linux.net_devices.is_empty()
+            && spec.hooks.create_container.is_empty();
     }
 
     /// Whether the container has one of its own.
@@ -53,10 +68,15 @@ impl Namespaces {
 
     /// What clone3 makes: see the essay for what it cannot.
     fn cloned(&self) -> i32 {
+        let network = if self.handed_over {
+            libc::CLONE_NEWNET
+        } else {
+            0
+        };
         if self.is_joined(NamespaceType::User) {
             0
         } else {
-            self.new & !(libc::CLONE_NEWCGROUP | libc::CLONE_NEWTIME)
+            self.new & !(libc::CLONE_NEWCGROUP | libc::CLONE_NEWTIME | network)
         }
     }
 
@@ -132,6 +152,50 @@ pub fn clone(planner: &mut Planner, namespaces: &Namespaces, birthplace: Birthpl
     if pid.is_some() {
         planner.prepare(RuntimeOp::LeavePidNamespace, Field::default());
     }
+    if namespaces.handed_over {
+        planner.prepare(RuntimeOp::HandOverNetwork, Field::new("linux.namespaces"));
+    }
+}
+
+/// Init: joins the network namespace that the runtime has made in the meantime, before the first thing that may depend on it.
+pub fn take_over(planner: &mut Planner, namespaces: &Namespaces) {
+    if namespaces.handed_over {
+        let mut steps = planner.init_steps().iter();
+        let place = steps.position(|step| !is_independent_of_network(&step.op));
+        let place = place.unwrap_or_else(|| planner.init_steps().len());
+        planner.init_at(
+            place,
+            InitOp::TakeOverNetwork,
+            Field::new("linux.namespaces"),
+        );
+    }
+}
+
+/// Filesystems that are the same in every network namespace.
+const LOCAL: &[&CStr] = &[
+    c"proc", c"tmpfs", c"devpts", c"mqueue", c"cgroup2", c"overlay",
+];
+
+fn is_independent_of_network(op: &InitOp) -> bool {
+    match op {
+        InitOp::DieWithRuntime
+        | InitOp::ResetSignals
+        | InitOp::LeadSession
+        | InitOp::LetGoOfExecutable
+        | InitOp::Unshare { .. }
+        | InitOp::SetExecLabel { .. }
+        | InitOp::JoinSessionKeyring { .. }
+        | InitOp::SetHostname(_)
+        | InitOp::SetDomainname(_)
+        | InitOp::SetHostPropagation(_)
+        | InitOp::MakeParentPrivate { .. }
+        | InitOp::BindRoot { .. }
+        | InitOp::CloneTree { .. }
+        | InitOp::SetAttributes { .. }
+        | InitOp::AttachTree { .. } => true,
+        InitOp::MountFilesystem { filesystem, .. } => LOCAL.contains(&filesystem.kind.as_c_str()),
+        _ => false,
+    }
 }
 
 /// Init: joins, id maps, clocks, names. Up to here init is on the host's side of everything.
@@ -162,7 +226,7 @@ pub fn enter(
             Field::new("linux.namespaces"),
         );
     }
-    if namespaces.is_new(NamespaceType::Network) {
+    if namespaces.is_new(NamespaceType::Network) && !namespaces.handed_over {
         planner.init(InitOp::RaiseLoopback, Field::new("linux.namespaces"));
     }
     name(planner, spec)

@@ -1,13 +1,30 @@
 //! Namespaces, done.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::linux::fs::MetadataExt;
 
 use crate::error::{Act, Code, Failure};
 use crate::plan::op::NAMESPACE_FLAGS;
 use crate::sys::fs::{self, AT_FDCWD};
+use crate::sys::network::raise_loopback;
 use crate::sys::{Errno, Result, descriptor, namespace};
+
+/// Makes a network namespace, its loopback interface up, without staying in it. `hand` is given the descriptor first: whoever gets it
+/// need not wait for the interface.
+pub fn make_network(hand: impl FnOnce(RawFd) -> Result<()>) -> Result<()> {
+    let open = || {
+        fs::openat(AT_FDCWD, c"/proc/thread-self/ns/net", libc::O_RDONLY, 0).map(descriptor::owned)
+    };
+    let own = open()?;
+    namespace::unshare(libc::CLONE_NEWNET)?;
+    let made = open().and_then(|network| {
+        hand(network.as_raw_fd())?;
+        raise_loopback()
+    });
+    namespace::setns(own.as_raw_fd(), libc::CLONE_NEWNET)?;
+    made
+}
 
 /// Init: unshare(CLONE_NEWTIME) made a namespace for children; init enters it itself, which
 /// setns(2) allows a process with one thread (time_namespaces(7)).

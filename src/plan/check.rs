@@ -25,6 +25,7 @@ enum Move {
 fn runtime_move(step: &Step<RuntimeOp>) -> Move {
     match step.op {
         RuntimeOp::Open(gate) => Move::Open(gate),
+        RuntimeOp::HandOverNetwork => Move::Open(Gate::NetworkMade),
         RuntimeOp::Await(gate) => Move::Await(gate),
         _ => Move::Other,
     }
@@ -34,6 +35,7 @@ fn init_move(step: &Step<InitOp>) -> Move {
     match step.op {
         InitOp::Open(gate) => Move::Open(gate),
         InitOp::Await(gate) => Move::Await(gate),
+        InitOp::TakeOverNetwork => Move::Await(Gate::NetworkMade),
         _ => Move::Other,
     }
 }
@@ -137,6 +139,23 @@ const LAWS: &[Law] = &[
         "interfaces are there before kernel parameters, which may name them",
         |op| matches!(op, InitOp::Await(Gate::HostReady)),
         |op| matches!(op, InitOp::WriteSysctl { .. }),
+    ),
+    (
+        "the network namespace is joined before what depends on it",
+        |op| matches!(op, InitOp::TakeOverNetwork),
+        |op| {
+            matches!(
+                op,
+                InitOp::Open(_)
+                    | InitOp::Await(_)
+                    | InitOp::RunHook(_)
+                    | InitOp::WriteSysctl { .. }
+                    | InitOp::PivotRoot
+                    | InitOp::ChangeRoot
+                    | InitOp::Attest(_)
+                    | InitOp::Execute { .. }
+            )
+        },
     ),
     (
         "the host's root is gone before the user changes",

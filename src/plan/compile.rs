@@ -35,6 +35,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         .ok_or_else(|| Failure::config(Field::new("linux"), "is required"))?;
     let mut planner = Planner::default();
     let mut namespaces = Namespaces::of(linux);
+    namespaces.divide_work(spec, linux, host);
     namespaces::require_mount_namespace(&namespaces)?;
     let cgroup = cgroups::plan::plan(
         linux.cgroups_path.as_deref(),
@@ -115,6 +116,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         process::become_user(&mut planner, circumstances)?;
     }
     finish(&mut planner, spec, request, circumstances.as_ref(), filter)?;
+    namespaces::take_over(&mut planner, &namespaces);
     Ok(planner.finish())
 }
 

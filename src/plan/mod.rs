@@ -91,6 +91,11 @@ impl Planner {
         self.plan.init.push(Step { op, field });
     }
 
+    /// Puts an operation of init where it is to stand.
+    pub fn init_at(&mut self, place: usize, op: InitOp, field: Field) {
+        self.plan.init.insert(place, Step { op, field });
+    }
+
     /// Init's list so far.
     pub fn init_steps(&self) -> &[Step<InitOp>] {
         &self.plan.init

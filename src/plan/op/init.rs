@@ -32,6 +32,8 @@ pub enum InitOp {
     Open(Gate),
     /// Waits for the runtime.
     Await(Gate),
+    /// recvmsg(2), setns(2) by the descriptor that came.
+    TakeOverNetwork,
     /// PR_SET_DUMPABLE 0 before anything hostile is joined.
     HideFromTracers,
     /// setns(2) by a descriptor that the runtime opened.
@@ -242,6 +244,9 @@ impl fmt::Display for InitOp {
             Self::LetGoOfExecutable => f.write_str("let go of the runtime's executable"),
             Self::Open(gate) => write!(f, "tell the runtime that {}", gate.meaning()),
             Self::Await(gate) => write!(f, "wait until {}", gate.meaning()),
+            Self::TakeOverNetwork => {
+                f.write_str("join the network namespace that the runtime has made")
+            }
             Self::HideFromTracers => f.write_str("hide from tracers inside the container"),
             Self::JoinNamespace { kind, path, .. } => {
                 write!(

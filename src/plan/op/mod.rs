@@ -97,6 +97,8 @@ pub enum Gate {
     ListenerExpected = 7,
     /// The runtime holds the process that init went on in.
     Adopted = 8,
+    /// The runtime has made the network namespace, which comes with the byte.
+    NetworkMade = 9,
 }
 
 impl Gate {
@@ -107,7 +109,8 @@ impl Gate {
             | Self::HostReady
             | Self::HooksDone
             | Self::Recorded
-            | Self::Adopted => Actor::Runtime,
+            | Self::Adopted
+            | Self::NetworkMade => Actor::Runtime,
             Self::MountsReady | Self::Prepared | Self::ListenerExpected => Actor::Init,
         }
     }
@@ -123,6 +126,7 @@ impl Gate {
             Self::Recorded => "the container is recorded",
             Self::Adopted => "the runtime holds the process that init went on in",
             Self::ListenerExpected => "the system call filter is about to be loaded",
+            Self::NetworkMade => "the network namespace is made",
         }
     }
 }

@@ -106,6 +106,8 @@ pub enum RuntimeOp {
         namespaces: i32,
         birthplace: Birthplace,
     },
+    /// unshare(2) and setns(2) back, while init is at work; init is sent the descriptor.
+    HandOverNetwork,
     /// The child that goes on after ContinueInChild.
     AdoptInit,
     /// uid_map, gid_map, setgroups.
@@ -234,6 +236,9 @@ impl fmt::Display for RuntimeOp {
                     "open the container's first process, for its cgroup {cgroup}"
                 ),
             },
+            Self::HandOverNetwork => {
+                f.write_str("make the network namespace and its loopback interface for init")
+            }
             Self::StartInit { namespaces: 0, .. } => f.write_str("clone init"),
             Self::StartInit { namespaces, .. } => {
                 write!(f, "clone init with {} new", Namespaces(*namespaces))

@@ -32,6 +32,8 @@ impl InitOp {
                 "After the join /proc is the container's, and could lie.";
             Self::CompareNamespaces { .. } => Namespaces, "proc_pid_ns(5)", [openat fstat],
                 "A join that went wrong unnoticed would be a program outside of its container.";
+            Self::TakeOverNetwork => Namespaces, "setns(2)", [recvmsg setns],
+                "From here on what init does belongs to the container's network: sysfs, kernel parameters, the program.";
             Self::Unshare { .. } => Namespaces, "unshare(2)", [unshare],
                 "This namespace remembers where it was made, so it is made where init is, not where the runtime is.";
             Self::ContinueInChild { .. } => Namespaces, "clone(2)", [clone3 sendmsg exit_group],

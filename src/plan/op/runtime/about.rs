@@ -52,6 +52,8 @@ impl RuntimeOp {
                 "How much of each cache and of the bandwidth the group may fill.";
             Self::EnterResctrlGroup { .. } => Limits, "resctrl (kernel documentation)", [openat write],
                 "Children are born in the group of their parent, so init is enough.";
+            Self::HandOverNetwork => Namespaces, "network_namespaces(7)", [openat unshare sendmsg socket ioctl setns],
+                "It takes longer than all the others together: the runtime makes it while init mounts, and goes back to its own.";
             Self::OpenNamespace { .. } => Namespaces, "setns(2)", [openat],
                 "The path is the host's; init enters by the descriptor, when the path may mean something else.";
             Self::EnterPidNamespace { .. } => Namespaces, "setns(2)", [setns],
