@@ -364,7 +364,9 @@ fn rootless_without_anything_that_holds_processes_together_is_warned_of(lab: &La
             *mount = json!({"destination": "/proc", "type": "none", "source": "/proc", "options": ["rbind", "nosuid", "nodev", "noexec"]});
         }
     }
-    let done = user.run(&bundle).ok();
+    let (dir, id) = (bundle.write(), lab.id());
+    let words = ["--log-level", "warning", "run", "--bundle", &dir, &id];
+    let done = user.corten(&words).ok();
     assert!(
         done.err
             .contains("Such configuration is strongly discouraged"),
