@@ -48,7 +48,7 @@ validation: build ## the validation suite of the specification, in a virtual mac
 faults: build ## every system call of the runtime fails once (twenty minutes); T=words chooses
 	CORTEN_BIN=$(abspath $(CORTEN)) cargo test --test faults -- --all $(T)
 
-bench: build ## compare with the peers found here and the floor, interleaved; O=options of bench/bench.py
+bench: build ## compare with the peers found here and the floor, interleaved (as root); O=options of bench/run
 	bench/run $(O)
 
 install: build ## install to PREFIX, by default /usr/local

@@ -1,18 +1,13 @@
-//! What a filter costs: Docker's default profile compiled, and loaded into the kernel.
-//!
-//! Prints medians of interleaved rounds, beside those of libseccomp's two filters for the same profile
-//! where libseccomp.so.2 can be loaded. Each load happens in a process of its own, as a filter stays.
-//!
-//!     cargo bench --bench seccomp
+//! The filter beside libseccomp's two, where libseccomp.so.2 can be loaded: instructions, time of compiling
+//! and of loading. Each load happens in a process of its own, as a filter stays.
 
-#[path = "../tests/seccomp_oracle/library.rs"]
+#[path = "../../tests/seccomp_oracle/library.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the oracle test")]
 mod library;
-#[path = "../tests/seccomp_oracle/meaning.rs"]
+#[path = "../../tests/seccomp_oracle/meaning.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the oracle test")]
 mod meaning;
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use corten::config::Seccomp;
@@ -20,57 +15,39 @@ use corten::seccomp::{Arch, compile};
 use library::{Library, Shape};
 use seccompiler::sock_filter;
 
-const ROUNDS: usize = 301;
+use super::{median, middle, say};
 
-fn main() {
-    let text = include_str!("../src/seccomp/docker.json");
-    let profile: Seccomp = serde_json::from_str(text).expect("the profile is valid");
-    let filter = compile(&profile, Arch::native()).expect("the profile is valid");
+/// libseccomp takes milliseconds.
+const COMPILATIONS: usize = 9;
 
-    let compiling = median(|| {
-        let start = Instant::now();
-        black_box(compile(black_box(&profile), Arch::native()).is_ok());
-        Some(start.elapsed())
-    });
-    println!("corten: compiled in {}", microseconds(compiling));
-
-    let mut programs = vec![("corten", filter.instructions)];
+/// Prints a line for each number.
+pub fn compare(profile: &Seccomp, rounds: usize) {
+    let own = compile(profile, Arch::native()).expect("the profile is valid");
+    let mut programs = vec![("Corten's filter", own.instructions)];
     if let Some(library) = Library::open() {
         for (name, shape) in [
             ("libseccomp's list", Shape::List),
             ("libseccomp's tree", Shape::Tree),
         ] {
-            let oracle = library.compile_as(&profile, Arch::native(), shape);
-            programs.extend(oracle.map(|oracle| (name, oracle.instructions)));
+            let compiled = || library.compile_as(profile, Arch::native(), shape);
+            if let Some(oracle) = compiled() {
+                say(&format!("{name}, compiled"), median(COMPILATIONS, compiled));
+                programs.push((name, oracle.instructions));
+            }
         }
     }
     let mut times = vec![Vec::new(); programs.len()];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for ((_, program), times) in programs.iter().zip(&mut times) {
             times.extend(load(program));
         }
     }
     for ((name, program), mut times) in programs.iter().zip(times) {
-        times.sort_unstable();
-        let median = times.get(times.len() / 2).copied();
-        println!(
-            "{name}: {} instructions, loaded in {}",
-            program.len(),
-            microseconds(median)
-        );
+        println!("{name}, length\t{}\tinstructions of BPF", program.len());
+        if let Some(time) = middle(&mut times) {
+            say(&format!("{name}, loaded"), time);
+        }
     }
-}
-
-fn median(mut once: impl FnMut() -> Option<Duration>) -> Option<Duration> {
-    let mut times: Vec<Duration> = (0..ROUNDS).filter_map(|_| once()).collect();
-    times.sort_unstable();
-    times.get(times.len() / 2).copied()
-}
-
-fn microseconds(time: Option<Duration>) -> String {
-    time.map_or("no time: the kernel refused".to_owned(), |time| {
-        format!("{} µs", time.as_micros())
-    })
 }
 
 /// How long a child takes to put itself behind a filter.
