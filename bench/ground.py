@@ -27,6 +27,11 @@ def enter():
     os.execvp("unshare", ["unshare", "--mount", "sh", "-ec", script, "sh", sys.executable, *sys.argv])
 
 
+def target():
+    """Where cargo and make put what they build."""
+    return os.path.abspath(os.environ.get("CARGO_TARGET_DIR", f"{HERE}/../target"))
+
+
 class Runtime:
     """A runtime under measurement; its state is on a tmpfs of its own."""
 

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 
-from ground import CGROUP
+from ground import CGROUP, HERE
 from launcher import Failed
+from spec import PROFILE
 
 WARM_UP = 3
 AT_ONCE = 16
@@ -80,6 +81,14 @@ class Floor:
 
     def __init__(self, program, ground):
         self.command = [program, ground.merged, ground.etc, f"{CGROUP}/floor"]
+
+    @classmethod
+    def build(cls, ground):
+        os.makedirs(f"{ground.work}/include", exist_ok=True)
+        generator = [sys.executable, f"{HERE}/floor_filter.py", PROFILE]
+        with open(f"{ground.work}/include/filter.h", "w") as header:
+            subprocess.run(generator, stdout=header, check=True)
+        return cls(ground.compiled("floor.c", "-I", f"{ground.work}/include"), ground)
 
 
 def batches(items):
