@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use crate::cgroups::layout::{Access, CgroupHost, DeviceFilter};
+use crate::cgroups::plan::sets_limits;
 use crate::config::{Process, Rlimit, Spec, words};
 use crate::error::{Act, Code, Failure, Kind, Result};
 use crate::resctrl;
@@ -119,6 +120,7 @@ impl Host {
             DeviceFilter::NotPermitted
         };
         let cgroups_path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+        let cgroup = CgroupHost::probe(cgroups_path, filter)?;
         let rlimits = process.map_or(&[][..], |process| &process.rlimits);
         let asks = |label: Option<&String>| label.is_some_and(|label| !label.is_empty());
         let asks_apparmor = asks(process.and_then(|process| process.apparmor_profile.as_ref()));
@@ -134,7 +136,10 @@ impl Host {
             apparmor: asks_apparmor && has_apparmor(),
             selinux: asks_selinux && has_selinux(),
             limits: OwnLimits::probe(has(CAP_SYS_RESOURCE), rlimits)?,
-            cgroup: CgroupHost::probe(cgroups_path, filter)?,
+            cgroup: match linux {
+                Some(linux) if sets_limits(&linux.resources) => cgroup.with_holders()?,
+                _ => cgroup,
+            },
             resctrl: match linux.and_then(|linux| linux.intel_rdt.as_ref()) {
                 Some(_) => resctrl::run::mount()?,
                 None => None,

@@ -39,7 +39,7 @@ pub(super) fn compare(subject: &Subject<'_>, book: &mut Book) -> Result<()> {
         return Ok(());
     };
     member(subject, &path, book);
-    let host = CgroupHost::probe(Some("/"), DeviceFilter::NotPermitted)?;
+    let host = CgroupHost::probe(Some("/"), DeviceFilter::NotPermitted)?.with_holders()?;
     let mut writes = plan_writes(&subject.linux.resources, &host)?;
     if recorded.unit.is_some() {
         writes = systemd::plan::agreed(writes);

@@ -2,8 +2,8 @@
 //! the rest.
 //!
 //! Cheap on the create path: one statfs and one small file where cgroup v2 is all there is. The
-//! mount table is read only on hosts that lack a common controller, so that a refusal can say who
-//! holds it. Nothing here opens a file of a v1 hierarchy.
+//! mount table is read only for those who set limits, on hosts that lack a common controller, so that a
+//! refusal can say who holds it. Nothing here opens a file of a v1 hierarchy.
 
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ pub struct CgroupHost {
     pub layout: Layout,
     /// Controllers that the top of the v2 tree offers (cgroup.controllers).
     pub controllers: Vec<String>,
-    /// v1 hierarchies; filled only if a common controller is missing above.
+    /// v1 hierarchies; filled only by [`Self::with_holders`], if a common controller is missing above.
     pub v1: Vec<V1Hierarchy>,
     /// Our own cgroup, `/` or `/a/b`; filled only for a relative or absent cgroupsPath.
     pub own: Option<String>,
@@ -96,14 +96,6 @@ impl CgroupHost {
         .split_ascii_whitespace()
         .map(str::to_owned)
         .collect();
-        let complete = COMMON
-            .iter()
-            .all(|common| controllers.iter().any(|name| name == common));
-        let v1 = if complete {
-            Vec::new()
-        } else {
-            v1_hierarchies(&read(c"/proc/self/mountinfo")?)
-        };
         let own = match cgroups_path {
             Some(path) if path.starts_with('/') => None,
             _ => own_cgroup(&read(c"/proc/self/cgroup")?),
@@ -112,12 +104,21 @@ impl CgroupHost {
             mount: layout.mount_point().to_owned(),
             layout,
             controllers,
-            v1,
+            v1: Vec::new(),
             own,
             device_filter,
             access: Access::Required,
             service: None,
         })
+    }
+
+    /// The same, knowing who holds a common controller that is missing, so that a refusal can name it. On a
+    /// host with thousands of mounts that is a long list to read: for those who set limits.
+    pub fn with_holders(mut self) -> Result<Self> {
+        if !COMMON.iter().all(|common| self.has(common)) {
+            self.v1 = v1_hierarchies(&read(c"/proc/self/mountinfo")?);
+        }
+        Ok(self)
     }
 
     /// Whether the user may make this cgroup, and move a child of ours into it: clone3(2) asks for the

@@ -150,6 +150,17 @@ fn unavailable(write: &Write, host: &CgroupHost) -> Failure {
         .of(Kind::NoController)
 }
 
+/// Whether any limit is asked for that a controller keeps; rules of devices need none.
+pub fn sets_limits(resources: &Resources) -> bool {
+    resources.memory.is_some()
+        || resources.cpu.is_some()
+        || resources.pids.is_some()
+        || resources.block_io.is_some()
+        || !resources.hugepage_limits.is_empty()
+        || !resources.rdma.is_empty()
+        || !resources.unified.is_empty()
+}
+
 /// What the writes need comes first, with its reason; then whatever else the host has.
 fn enable(writes: &[Write], host: &CgroupHost) -> Vec<Enable> {
     let asked_by = |controller: &String| {

@@ -29,7 +29,7 @@ pub struct Updated {
 ///
 /// `unit` is systemd's, who is told before the files are written.
 pub fn update(directory: BorrowedFd<'_>, unit: Option<&str>, wanted: Resources) -> Result<Updated> {
-    let host = CgroupHost::probe(Some("/"), DeviceFilter::NotPermitted)?;
+    let host = CgroupHost::probe(Some("/"), DeviceFilter::NotPermitted)?.with_holders()?;
     let wanted = complete(wanted, |file| read(directory, file))?;
     let mut writes = plan_writes(&wanted, &host)?;
     if unit.is_some() {

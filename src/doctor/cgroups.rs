@@ -36,6 +36,7 @@ impl Trial {
     /// Makes it where a container's would be: beside our own, or at the top for root.
     pub(super) fn make() -> Result<Self, String> {
         let host = CgroupHost::probe(None, DeviceFilter::Enforced)
+            .and_then(CgroupHost::with_holders)
             .map_err(|failure| failure.to_string())?;
         let made = make(&host).map_err(|failure| failure.to_string());
         Ok(Self { host, made })
