@@ -1,5 +1,6 @@
 //! Law 2: after the clone init allocates nothing. This program's allocator ends every process but the
-//! one that started the test, so an operation that allocates fails its container.
+//! one that started the test, so an operation that allocates fails its container. What the runtime itself
+//! allocates for a Docker-like bundle is counted, and has a limit.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -8,7 +9,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use corten::engine::{AtEnd, Attachment, CreateRequest, Overlay, RunRequest, Subreaper, run};
 use corten::execute::step::Stepping;
@@ -20,6 +21,12 @@ struct Watching;
 
 /// The process that may allocate; 0: everybody.
 static ALLOWED: AtomicI32 = AtomicI32::new(0);
+
+/// Allocations of this process; a block that grows counts again.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Of `run` with Docker's default profile. Who needs more says in docs/performance.md what for.
+const BUDGET: usize = 1150;
 
 // SAFETY: every call goes on to the system's allocator, unchanged.
 unsafe impl GlobalAlloc for Watching {
@@ -34,6 +41,7 @@ unsafe impl GlobalAlloc for Watching {
                 libc::_exit(99);
             }
         }
+        COUNT.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the caller's layout.
         unsafe { System.alloc(layout) }
     }
@@ -134,19 +142,22 @@ fn run_request(directory: &Path, overlay: Option<Overlay>) -> RunRequest {
     }
 }
 
+/// How many allocations it took.
 fn quiet_run(
     name: &str,
     overlay: Option<Overlay>,
     step: Option<Stepping>,
     patch: impl FnOnce(&mut Value),
-) {
+) -> usize {
     let directory = PathBuf::from(format!("/tmp/corten-quiet-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     make_bundle(&directory, patch);
     let mut request = run_request(&directory, overlay);
     request.create.step = step;
     ALLOWED.store(std::process::id().cast_signed(), Ordering::Relaxed);
+    let before = COUNT.load(Ordering::Relaxed);
     let status = run(&request);
+    let count = COUNT.load(Ordering::Relaxed) - before;
     ALLOWED.store(0, Ordering::Relaxed);
     std::fs::remove_dir_all(&directory).unwrap();
     assert_eq!(
@@ -154,6 +165,7 @@ fn quiet_run(
         Ok(0),
         "{name}"
     );
+    count
 }
 
 #[test]
@@ -181,4 +193,14 @@ fn init_allocates_nothing() {
         config["linux"]["uidMappings"] = map.clone();
         config["linux"]["gidMappings"] = map;
     });
+    let count = quiet_run("docker", None, None, |config| {
+        let profile = include_str!("../src/seccomp/docker.json");
+        config["linux"]["seccomp"] = serde_json::from_str(profile).unwrap();
+        config["hooks"] = json!({});
+    });
+    println!("run allocates {count} times");
+    assert!(
+        count <= BUDGET,
+        "{count} allocations, of which {BUDGET} are allowed"
+    );
 }

@@ -14,6 +14,7 @@ mod schema;
 mod attacks;
 mod audit;
 mod bad_input;
+mod budget;
 mod checkpoint;
 mod doctor;
 mod errors;
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
             attacks::TESTS,
             audit::TESTS,
             bad_input::TESTS,
+            budget::TESTS,
             checkpoint::TESTS,
             errors::TESTS,
             doctor::TESTS,
