@@ -159,6 +159,8 @@ fn the_table_of_engines_names_every_claim() {
     for entry in std::fs::read_dir(root.join("tests/engines/groups")).unwrap() {
         for line in read(&entry.unwrap().path()).lines() {
             let line = line.trim_start();
+            // Some are made only where a condition holds.
+            let line = line.find("|| claim \"").map_or(line, |at| &line[at + 3..]);
             let start = ["claim \"", "differs \""]
                 .iter()
                 .find_map(|word| line.strip_prefix(word));
