@@ -37,7 +37,7 @@ pub struct Chapter {
     pub needs: Vec<String>,
     /// In their order.
     pub answers: Vec<Answer>,
-    /// All text that is outside of consoles.
+    /// All text that is outside of consoles and pictures.
     pub prose: String,
     section: usize,
 }
@@ -80,8 +80,11 @@ impl Chapter {
                             .flat_map(str::split_whitespace)
                             .map(str::to_owned),
                     );
-                    chapter.prose += line;
-                    chapter.prose.push('\n');
+                    // The numbers in a picture are those of an answer.
+                    if fence != Some("mermaid") {
+                        chapter.prose += line;
+                        chapter.prose.push('\n');
+                    }
                 }
             }
         }
