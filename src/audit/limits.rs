@@ -253,7 +253,9 @@ fn bandwidth(asked: &str, found: &str) -> Option<Kind> {
             quota => Some(quota.parse::<f64>().ok()? / period),
         }
     };
-    let (asked, found) = (share(asked)?, share(found)?);
+    let (Some(asked), Some(found)) = (share(asked), share(found)) else {
+        return Some(Kind::Different);
+    };
     if asked == found {
         return None;
     }
@@ -265,8 +267,10 @@ fn bandwidth(asked: &str, found: &str) -> Option<Kind> {
 }
 
 fn processors(asked: &str, found: &str) -> Option<Kind> {
-    let set = |text: &str| bits(text, "").ok();
-    let (asked, found) = (set(asked)?, set(found)?);
+    // What cannot be read is not what was asked for.
+    let (Ok(asked), Ok(found)) = (bits(asked, ""), bits(found, "")) else {
+        return Some(Kind::Different);
+    };
     let at = |set: &[u64], index: usize| set.get(index).copied().unwrap_or(0);
     let words = 0..asked.len().max(found.len());
     if words
@@ -372,5 +376,13 @@ mod tests {
             [None]
         );
         assert_eq!(compared("cgroup.subtree_control", "+cpu", ""), []);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_finding() {
+        assert_eq!(processors("0-3", "all"), Some(Kind::Different));
+        assert_eq!(bandwidth("50000 100000", "much"), Some(Kind::Different));
+        assert_eq!(processors("0-3", "0-3"), None);
+        assert_eq!(bandwidth("50000 100000", "50000 100000"), None);
     }
 }
