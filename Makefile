@@ -35,6 +35,9 @@ test-native: build ## the tests with real containers, here only; T=words chooses
 test-vm: build ## the same in a virtual machine that has every cgroup controller; T=words chooses some
 	tests/run vm $(T)
 
+lessons: build ## the lessons on a plain Debian machine, in a virtual one (as root; six minutes); T=words chooses chapters
+	tests/run lessons $(T)
+
 real: build ## the three real jobs: a shell, nginx and redis from Debian, Docker
 	for job in shell debian docker; do CORTEN_BIN=$(abspath $(CORTEN)) tests/real/$$job || exit 1; done
 

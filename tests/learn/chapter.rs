@@ -35,6 +35,8 @@ pub struct Answer {
 pub struct Chapter {
     /// What it cannot be played without.
     pub needs: Vec<String>,
+    /// Numbers of answers that are any.
+    pub any: Vec<String>,
     /// In their order.
     pub answers: Vec<Answer>,
     /// All text that is outside of consoles and pictures.
@@ -47,6 +49,7 @@ impl Chapter {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut chapter = Self {
             needs: Vec::new(),
+            any: Vec::new(),
             answers: Vec::new(),
             prose: String::new(),
             section: 0,
@@ -71,17 +74,10 @@ impl Chapter {
                 }
                 (_, None) => {
                     chapter.section += usize::from(line.starts_with("## "));
-                    let needs = line
-                        .strip_prefix("<!-- needs: ")
-                        .and_then(|rest| rest.strip_suffix(" -->"));
-                    chapter.needs.extend(
-                        needs
-                            .into_iter()
-                            .flat_map(str::split_whitespace)
-                            .map(str::to_owned),
-                    );
-                    // The numbers in a picture are those of an answer.
-                    if fence != Some("mermaid") {
+                    chapter.needs.extend(remark(line, "needs"));
+                    chapter.any.extend(remark(line, "any"));
+                    // The numbers in a picture are those of an answer; a comment is for the test alone.
+                    if fence != Some("mermaid") && !line.starts_with("<!-- ") {
                         chapter.prose += line;
                         chapter.prose.push('\n');
                     }
@@ -148,6 +144,16 @@ impl Chapter {
         new.extend(&old[done..]);
         new.join("\n") + "\n"
     }
+}
+
+/// The words of a comment that begins with a certain one.
+fn remark(line: &str, about: &str) -> Vec<String> {
+    let words = line
+        .strip_prefix("<!-- ")
+        .and_then(|rest| rest.strip_prefix(about)?.strip_prefix(": "))
+        .and_then(|rest| rest.strip_suffix(" -->"));
+    let words = words.unwrap_or_default().split_whitespace();
+    words.map(str::to_owned).collect()
 }
 
 /// Splits a line that is a prompt and a command: `# ls`, `root@corten:/# ls`, `/ # ls`, or the question of `--step` and an answer.

@@ -8,6 +8,7 @@
 //! - A line that begins with `> ` right after a command continues it.
 //! - ```` ```console second ```` is typed into root's second terminal.
 //! - How answers are compared: see `shape.rs`. `...` is what may be anything.
+//! - `<!-- any: NUMBERS -->` names numbers of the answers that are other ones on another machine.
 //! - `<!-- needs: WORDS -->` names controllers (memory, cpu, pids) and programs without which the chapter cannot be played.
 //!
 //! A chapter has a directory of its own for HOME, and the machine is called `debian`. With `CORTEN_LEARN_WRITE=1` answers that
@@ -62,7 +63,7 @@ fn play(lab: &Lab) {
         require(need);
     }
     let mut stage = Stage::set(lab);
-    let mut shape = Shape::of(&chapter.prose);
+    let mut shape = Shape::of(&chapter.prose, &chapter.any);
     let mut faults = Vec::new();
     for answer in &mut chapter.answers {
         shape.enter(answer.section);
