@@ -233,18 +233,25 @@ pub fn nearest(word: &str, names: impl Iterator<Item = &'static str>) -> Option<
         .map(|(_, name)| name)
 }
 
-/// How many letters to insert, remove or replace to turn one word into the other (Levenshtein).
+/// How many letters to insert, remove, replace or exchange with their neighbour to turn one word into the other (Damerau and
+/// Levenshtein).
 fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (above, letter) in from.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = above + 1;
+    let (from, to): (Vec<char>, Vec<char>) =
+        (from.chars().take(64).collect(), to.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    for (above, letter) in from.iter().enumerate() {
+        let mut row = vec![above + 1];
         for (column, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+            let replaced = rows[above][column] + usize::from(letter != other);
+            let mut least = replaced
+                .min(rows[above][column + 1] + 1)
+                .min(row[column] + 1);
+            if above > 0 && column > 0 && from[above - 1] == *other && *letter == to[column - 1] {
+                least = least.min(rows[above - 1][column - 1] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[to.len()]
+    rows[from.len()][to.len()]
 }

@@ -13,6 +13,7 @@
 //! [`Report`] is what was found; [`show`] prints it for people, for programs, and as SARIF for editors and code
 //! hosting services.
 
+mod filesystems;
 pub mod host;
 mod mend;
 pub mod show;
@@ -26,6 +27,7 @@ use crate::config::{self, Spec, fields};
 use crate::engine::{CreateRequest, preview};
 use crate::error::{Failure, Field, Kind, Result};
 use crate::plan::Plan;
+use filesystems::Doubt;
 use mend::Patient;
 
 /// How bad it is.
@@ -197,6 +199,11 @@ impl Inquiry<'_> {
             let field = patient.original(&warning.field);
             self.warn(Rule::Doubtful, &field, &warning.text, None);
         }
+        self.doubt(
+            &patient,
+            filesystems::misspelt_options(&spec),
+            Origin::Configuration,
+        );
         let root = preview::require_root(self.create, &spec).err();
         let faults = checked.failures.iter().chain(&root).cloned().collect();
         self.note_and_mend(&mut patient, faults, Origin::Configuration);
@@ -243,6 +250,9 @@ impl Inquiry<'_> {
     }
 
     fn host(&mut self, patient: &mut Patient) {
+        if let Some(spec) = patient.spec() {
+            self.doubt(patient, filesystems::missing_here(&spec), Origin::Host);
+        }
         for fault in host::whole() {
             self.fail(&fault, None, Origin::Host);
         }
@@ -297,6 +307,18 @@ impl Inquiry<'_> {
             position,
             message: told.to_string(),
         });
+    }
+
+    /// What is probably a typing error.
+    fn doubt(&mut self, patient: &Patient, doubts: Vec<Doubt>, origin: Origin) {
+        for doubt in doubts {
+            let field = patient.original(&doubt.field);
+            self.warn(Rule::Doubtful, &field, &doubt.text, None);
+            if let Some(finding) = self.findings.last_mut() {
+                finding.suggestion = doubt.meant.map(str::to_owned);
+                finding.origin = origin;
+            }
+        }
     }
 
     fn warn(&mut self, rule: Rule, field: &Field, text: &str, position: Option<(usize, usize)>) {

@@ -11,6 +11,8 @@ tests![
     types_rules_and_planners_all_have_their_say,
     what_is_meant_is_guessed,
     warnings_alone_have_a_status_of_their_own,
+    a_misspelt_mount_option_is_a_warning_with_its_place,
+    a_filesystem_that_is_not_here_is_a_warning_on_request,
     a_file_that_is_no_json_is_one_finding,
     a_file_that_is_not_there_is_a_failure,
     a_place_after_an_element_that_is_wrong_is_still_right,
@@ -165,6 +167,48 @@ fn warnings_alone_have_a_status_of_their_own(lab: &Lab) {
     );
     assert!(done.out.contains("did you mean CAP_CHOWN"), "{done:?}");
     lab.run(&bundle).ok();
+}
+
+fn a_misspelt_mount_option_is_a_warning_with_its_place(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    let at = bundle.config["mounts"].as_array().unwrap().len();
+    push(
+        &mut bundle,
+        json!({"destination": "/a", "type": "tmpfs", "options": ["nosiud", "size=1m", "moode=755"]}),
+    );
+    let done = validate(lab, &bundle, &[]);
+    assert_eq!(done.code, 1, "{done:?}");
+    let text = std::fs::read_to_string(bundle.dir.join("config.json")).unwrap();
+    for (place, word, meant) in [(0, "nosiud", "nosuid"), (2, "moode", "mode")] {
+        let quoted = format!("\"{word}");
+        let (line, found) = text
+            .lines()
+            .enumerate()
+            .find_map(|(line, text)| Some((line + 1, text.find(&quoted)? + 1)))
+            .unwrap();
+        let wanted = format!(
+            "config.json:{line}:{found}: warning W0201: mounts[{at}].options[{place}]: \"{word}\" is no option of tmpfs, did you mean {meant}\n"
+        );
+        assert!(done.out.contains(&wanted), "{wanted} {done:?}");
+    }
+    let found = findings(lab, &bundle, &[]);
+    assert_eq!(found[0]["pointer"], format!("/mounts/{at}/options/0"));
+    assert_eq!(found[0]["suggestion"], "nosuid");
+    // The kernel has the last word.
+    lab.refuse(&bundle);
+}
+
+fn a_filesystem_that_is_not_here_is_a_warning_on_request(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    push(&mut bundle, json!({"destination": "/a", "type": "tmpsf"}));
+    assert_eq!(findings(lab, &bundle, &[]), Vec::<Value>::new());
+    let found = findings(lab, &bundle, &["--host"]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(
+        (&found[0]["origin"], &found[0]["suggestion"]),
+        (&json!("host"), &json!("tmpfs"))
+    );
+    lab.refuse(&bundle);
 }
 
 fn a_file_that_is_no_json_is_one_finding(lab: &Lab) {
