@@ -49,6 +49,8 @@ pub enum Need {
 pub struct UsageLimit {
     /// Which property asked.
     pub field: Field,
+    /// What it limits, as runc calls it.
+    pub of: &'static str,
     /// Bytes.
     pub limit: u64,
 }
@@ -226,16 +228,17 @@ pub fn usage_limits(resources: &Resources) -> Vec<UsageLimit> {
     if memory.check_before_update != Some(true) {
         return Vec::new();
     }
-    let limit = |field, bytes: Option<i64>| {
+    let limit = |field, of, bytes: Option<i64>| {
         let limit = u64::try_from(bytes?).ok().filter(|&limit| limit > 0)?;
         Some(UsageLimit {
             field: Field::new(field),
+            of,
             limit,
         })
     };
     let limits = [
-        limit("linux.resources.memory.limit", memory.limit),
-        limit("linux.resources.memory.swap", memory.swap),
+        limit("linux.resources.memory.swap", "memory+swap", memory.swap),
+        limit("linux.resources.memory.limit", "memory", memory.limit),
     ];
     limits.into_iter().flatten().collect()
 }

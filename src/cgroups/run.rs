@@ -348,8 +348,8 @@ pub fn check_usage(dir: BorrowedFd<'_>, limit: &UsageLimit) -> Result<()> {
         return Ok(());
     }
     let text = format!(
-        "rejecting memory limit {}: it is not above the usage, {used}",
-        limit.limit
+        "rejecting {} limit {}: it is not above the usage, {used}",
+        limit.of, limit.limit
     );
     Err(Failure::config(limit.field.clone(), text).of(Kind::Limit))
 }

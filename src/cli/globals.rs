@@ -85,7 +85,8 @@ pub fn define(program: Program) -> Command {
     super::with_help(Globals::augment_args(
         Command::new(name).disable_version_flag(true),
     ))
-    .about("An OCI container runtime that decides first and acts second")
+    .about("Open Container Initiative runtime that decides first and acts second")
+    .help_template(super::help_layout(name))
     .override_usage(format!("{name} [FLAGS] COMMAND [FLAGS] [WORDS]"))
     .after_help(format!("{name} COMMAND --help says more about a command."))
 }

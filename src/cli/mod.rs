@@ -164,6 +164,11 @@ const fn entry<T: Subcommand>() -> Entry {
     }
 }
 
+/// The order of runc's help: readers of the first two lines find the name there.
+fn help_layout(name: &str) -> String {
+    format!("NAME:\n   {name} - {{about}}\n\nUSAGE:\n   {{usage}}\n\n{{all-args}}{{after-help}}")
+}
+
 /// clap's own flag would tell of a longer help that there is not.
 fn with_help(command: Command) -> Command {
     let help = Arg::new("help").short('h').long("help").help("Print help");
@@ -264,10 +269,18 @@ fn call(program: Program, argv0: &str, words: Vec<String>) -> Result<u8> {
     match COMMANDS.iter().find(|entry| entry.name == name) {
         Some(entry) => Ok(run(entry, &call, rest.collect())),
         None => {
-            call.log.failure("", &unknown(&call, &name));
+            let asks_help = rest.any(|word| matches!(word.as_str(), "-h" | "--help"));
+            let failure = if asks_help { no_topic } else { unknown };
+            call.log.failure("", &failure(&call, &name));
             Ok(1)
         }
     }
+}
+
+/// The sentence is runc's.
+fn no_topic(call: &Call, name: &str) -> Failure {
+    Failure::new(Code::Usage, format!("No help topic for '{name}'"))
+        .hint(format!("{} --help lists them", call.program.name()))
 }
 
 fn unknown(call: &Call, name: &str) -> Failure {
@@ -313,7 +326,10 @@ fn parse_and_run(entry: &Entry, call: &Call, words: Vec<String>) -> Result<u8> {
 }
 
 fn definition(entry: &Entry, program: Program) -> Command {
-    (entry.define)().bin_name(format!("{} {}", program.name(), entry.name))
+    let name = format!("{} {}", program.name(), entry.name);
+    (entry.define)()
+        .help_template(help_layout(&name))
+        .bin_name(name)
 }
 
 /// runc's three sentences, and its habit of showing the help on stdout.
@@ -359,7 +375,7 @@ fn help_for(call: &Call, name: Option<String>) -> Result<u8> {
             (entry.can_work)()?;
             print(&definition(entry, call.program).render_help().to_string()).map(|()| 0)
         }
-        None => Err(unknown(call, &name)),
+        None => Err(no_topic(call, &name)),
     }
 }
 

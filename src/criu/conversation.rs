@@ -1,7 +1,7 @@
 //! criu as a child, asked over a socket.
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -9,7 +9,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use super::rpc::{self, Kind, Message, Response};
 use crate::error::{self, Act, Code, Failure, Result};
-use crate::sys::{Errno, descriptor, socket};
+use crate::sys::{Errno, descriptor, socket, spawn};
 
 /// Whether criu is here, and the kernel is one that it can work with.
 pub fn check() -> Result<()> {
@@ -63,8 +63,9 @@ pub struct Event {
 }
 
 impl Criu {
-    /// Starts it. It inherits the standard streams and `descriptors`, under their numbers.
-    pub fn start(descriptors: &[RawFd]) -> Result<Self> {
+    /// Starts it. It inherits the standard streams and `descriptors`, under their numbers; and begins, where one is
+    /// given, in a cgroup that is the root of its cgroup namespace.
+    pub fn start(descriptors: &[RawFd], cgroup: Option<BorrowedFd<'_>>) -> Result<Self> {
         let act = || "cannot run criu";
         let (near, far) = socketpair(
             AddressFamily::Unix,
@@ -77,9 +78,14 @@ impl Criu {
         for fd in descriptors.iter().chain([&far.as_raw_fd()]) {
             descriptor::keep_at_exec(*fd).act(act)?;
         }
-        let child = Command::new("criu")
+        let mut command = Command::new("criu");
+        command
             .args(["swrk", &far.as_raw_fd().to_string()])
-            .stdin(Stdio::inherit())
+            .stdin(Stdio::inherit());
+        if let Some(cgroup) = cgroup {
+            spawn::begin_in_cgroup(&mut command, cgroup).act(act)?;
+        }
+        let child = command
             .spawn()
             .act(act)
             .map_err(|failure| failure.hint(MISSING))?;

@@ -24,6 +24,8 @@ pub const STAGE: &str = "restore";
 pub const YARD: &str = "cgroups";
 /// See [`YARD`].
 pub const UNIFIED: &str = "unified";
+/// Where the mounts from outside are, links followed, in the order of the configuration; in the image directory.
+pub const EXTERNALS: &str = "externals.json";
 /// The mounts at the checkpoint, in the image directory.
 pub const MOUNTS: &str = "mounts.json";
 /// Which hidden paths are files and which directories, in the image directory.

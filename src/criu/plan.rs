@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::rpc::Message;
 use crate::config::{Mount, Namespace, NamespaceType, Spec};
-use crate::error::{Code, Failure, Field, Result};
+use crate::error::{Failure, Field, Result};
 use crate::rootfs::options::MountOptions;
 use crate::rootfs::plan::clean;
 use crate::sys::mount::Attributes;
@@ -179,13 +179,33 @@ pub fn externals(spec: &Spec, bundle: &Path, cgroup: &Path) -> Vec<External> {
     mounts.collect()
 }
 
-fn is_bind(mount: &Mount) -> bool {
+/// Whether it shows something of the host's.
+pub fn is_bind(mount: &Mount) -> bool {
     let asks = |option: &String| option == "bind" || option == "rbind";
     mount.kind.as_deref() == Some("bind") || mount.options.iter().any(asks)
 }
 
+/// The earlier mount below which this one is: the last that covers its mount point.
+pub fn around(mounts: &[Mount], index: usize) -> Option<&Mount> {
+    let point = |mount: &Mount| clean(Path::new(&mount.destination));
+    let own = point(&mounts[index]);
+    let covers = |mount: &&Mount| own.starts_with(point(mount)) && own != point(mount);
+    mounts[..index].iter().rev().find(covers)
+}
+
+/// Whether criu has to be born into the container's cgroup namespace, because it is not to look at cgroups.
+pub fn needs_cgroup_namespace(spec: &Spec, flags: &Flags) -> bool {
+    flags.cgroups == Cgroups::Ignore && makes(spec, NamespaceType::Cgroup)
+}
+
+/// Whether the container has one that is not the host's.
+pub fn makes(spec: &Spec, kind: NamespaceType) -> bool {
+    let mut namespaces = spec.linux.iter().flat_map(|linux| &linux.namespaces);
+    namespaces.any(|namespace| namespace.kind == kind)
+}
+
 /// What a checkpoint would lose without a word.
-pub fn refuse(spec: &Spec, flags: &Flags) -> Result<()> {
+pub fn refuse(spec: &Spec) -> Result<()> {
     for (index, mount) in spec.mounts.iter().enumerate() {
         let field = || Field::index("mounts", index);
         if mount.kind.as_deref() == Some("volume") {
@@ -198,15 +218,11 @@ pub fn refuse(spec: &Spec, flags: &Flags) -> Result<()> {
             return Err(Failure::config(field(), text));
         }
     }
-    let has = |kind| {
-        let mut namespaces = spec.linux.iter().flat_map(|linux| &linux.namespaces);
-        namespaces.any(|namespace| namespace.kind == kind)
-    };
-    if has(NamespaceType::User) {
+    if makes(spec, NamespaceType::User) {
         let text = "criu cannot read its images from within a user namespace";
         return Err(Failure::config(Field::new("linux.namespaces"), text));
     }
-    if has(NamespaceType::Time) {
+    if makes(spec, NamespaceType::Time) {
         let text = "the clocks of a time namespace would not come back";
         return Err(Failure::config(Field::new("linux.namespaces"), text));
     }
@@ -218,11 +234,6 @@ pub fn refuse(spec: &Spec, flags: &Flags) -> Result<()> {
     if namespaces.any(joins) {
         let text = "of the joined namespaces only that of the network would be joined again";
         return Err(Failure::config(Field::new("linux.namespaces"), text));
-    }
-    if flags.cgroups == Cgroups::Ignore && has(NamespaceType::Cgroup) {
-        let text = "criu would not make the container's cgroup namespace again";
-        let field = Field::new("--manage-cgroups-mode");
-        return Err(Failure::new(Code::Usage, text).at(field));
     }
     Ok(())
 }
@@ -269,23 +280,32 @@ mod tests {
 
     #[test]
     fn what_would_be_lost_is_refused() {
-        let refused = |json: &str, cgroups| {
+        let refused = |json: &str| {
             let spec: Spec = serde_json::from_str(json).unwrap();
-            let flags = Flags {
-                cgroups,
-                ..Flags::default()
-            };
-            refuse(&spec, &flags).map_err(|failure| failure.to_string())
+            refuse(&spec).map_err(|failure| failure.to_string())
         };
         let cgroup = r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"cgroup"}]}}"#;
-        assert!(refused(cgroup, Cgroups::Soft).is_ok());
-        let text = refused(cgroup, Cgroups::Ignore).unwrap_err();
-        assert!(text.starts_with("--manage-cgroups-mode: "), "{text}");
+        assert!(refused(cgroup).is_ok());
         let volume = r#"{"ociVersion":"1.0.2","mounts":[{"destination":"/v","type":"volume","source":"v"}]}"#;
-        let text = refused(volume, Cgroups::Soft).unwrap_err();
+        let text = refused(volume).unwrap_err();
         assert!(text.starts_with("mounts[0]: "), "{text}");
         let mapped = r#"{"ociVersion":"1.0.2","mounts":[{"destination":"/v","type":"bind","source":"/v","options":["idmap"]}]}"#;
-        assert!(refused(mapped, Cgroups::Soft).is_err());
+        assert!(refused(mapped).is_err());
+    }
+
+    #[test]
+    fn a_mount_is_below_the_last_that_covers_its_place() {
+        let mounts = |places: &[&str]| -> Vec<Mount> {
+            let mount = |place: &&str| Mount {
+                destination: (*place).to_owned(),
+                ..Mount::default()
+            };
+            places.iter().map(mount).collect()
+        };
+        let all = mounts(&["/a", "/ab", "/a/b/", "/a/b/c"]);
+        let found = |index| around(&all, index).map(|mount| mount.destination.as_str());
+        assert_eq!((found(0), found(1)), (None, None));
+        assert_eq!((found(2), found(3)), (Some("/a"), Some("/a/b/")));
     }
 
     #[test]

@@ -3,19 +3,19 @@
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::CheckpointRequest;
 use crate::cgroups::layout;
 use crate::config::{self, Spec};
 use crate::criu::conversation::{Criu, Told, open_for_criu};
-use crate::criu::plan::{self, Places};
+use crate::criu::plan::{self, Flags, Places};
 use crate::criu::rpc::{Kind, Message};
-use crate::criu::{DESCRIPTORS, HIDDEN, MOUNTS, UNIFIED, YARD};
+use crate::criu::{DESCRIPTORS, EXTERNALS, HIDDEN, MOUNTS, UNIFIED, YARD};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::rootfs::resolve::{self, Walk};
 use crate::state::{Container, Record, Status, destroy};
-use crate::sys::{Errno, fs as files};
+use crate::sys::{Errno, descriptor};
 
 const LOG: &str = "dump.log";
 
@@ -24,7 +24,7 @@ pub fn run(request: &CheckpointRequest) -> Result<()> {
     let (container, _lock) = Container::open_locked(&request.root, &request.id)?;
     require_checkpointable(&container)?;
     let spec = config::parse(&container.config()?)?;
-    plan::refuse(&spec, &request.flags)?;
+    plan::refuse(&spec)?;
     let record = container.record();
     make_directory(&request.image)?;
     require_parent(&request.image, request.parent.as_deref())?;
@@ -39,7 +39,11 @@ pub fn run(request: &CheckpointRequest) -> Result<()> {
         log: LOG,
         root: &record.rootfs,
     };
-    let mut options = plan::options(&request.flags, &places);
+    let flags = Flags {
+        config_file: config_file(&spec),
+        ..request.flags.clone()
+    };
+    let mut options = plan::options(&flags, &places);
     options.descriptor(2, record.pid);
     options.flag(3, request.after == super::After::Running);
     add_externals(&mut options, &spec, record, &request.image)?;
@@ -70,7 +74,7 @@ pub fn run(request: &CheckpointRequest) -> Result<()> {
 }
 
 fn converse(kind: Kind, options: &Message, inherited: &[RawFd], log: &Path) -> Result<()> {
-    let mut criu = Criu::start(inherited)?;
+    let mut criu = Criu::start(inherited, None)?;
     criu.ask(kind, options)?;
     while let Told::Event(_) = criu.next(log)? {
         criu.go_on()?;
@@ -125,12 +129,29 @@ fn make_directory(path: &Path) -> Result<()> {
         .act(|| format!("cannot make {}", path.display()))
 }
 
+/// Options that criu reads from a file; what it finds there counts more than what it is asked.
+pub(super) fn config_file(spec: &Spec) -> Option<PathBuf> {
+    match spec.annotations.get("org.criu.config") {
+        Some(path) => Some(PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty()),
+        None => Some(PathBuf::from("/etc/criu/runc.conf")).filter(|path| path.exists()),
+    }
+}
+
 /// What criu is not to look into; what restore has to know of it is written beside the images.
 fn add_externals(options: &mut Message, spec: &Spec, record: &Record, image: &Path) -> Result<()> {
+    let root = File::open(format!("/proc/{}/root", record.pid))
+        .act(|| "cannot open the container's root")?;
+    let mut externals = Vec::new();
     for external in plan::externals(spec, &record.bundle, Path::new("/")) {
-        plan::leave_out(options, &external.name);
+        let name = match look(&root, &external.name)? {
+            Some((name, _)) => name,
+            // Unmounted since, and removed.
+            None => external.name,
+        };
+        plan::leave_out(options, &name);
+        externals.push(name);
     }
-    let hidden = hidden(spec, record.pid)?;
+    let hidden = hidden(spec, &root)?;
     for (path, _) in &hidden {
         plan::leave_out(options, path);
     }
@@ -146,32 +167,35 @@ fn add_externals(options: &mut Message, spec: &Spec, record: &Record, image: &Pa
     }
     let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", record.pid))
         .act(|| "cannot read the container's mounts")?;
+    write_json(&image.join(EXTERNALS), &externals)?;
     write_json(&image.join(MOUNTS), &plan::mounts(&mounts))?;
     write_json(&image.join(HIDDEN), &hidden)?;
     write_json(&image.join(DESCRIPTORS), &streams)
 }
 
 /// The hidden paths that are there, and whether each is a directory.
-fn hidden(spec: &Spec, pid: i32) -> Result<Vec<(String, bool)>> {
-    let root =
-        File::open(format!("/proc/{pid}/root")).act(|| "cannot open the container's root")?;
+fn hidden(spec: &Spec, root: &File) -> Result<Vec<(String, bool)>> {
     let paths = spec.linux.iter().flat_map(|linux| &linux.masked_paths);
     let mut found = Vec::new();
     for path in paths {
-        let act = || format!("cannot look at {path} in the container");
-        let name = std::ffi::CString::new(path.as_str())
-            .map_err(|_| Errno(libc::EINVAL))
-            .act(act)?;
-        let fd = match resolve::open(root.as_raw_fd(), &name, Walk::Links) {
-            Err(Errno(libc::ENOENT | libc::ENOTDIR)) => continue,
-            fd => fd.act(act)?,
-        };
-        let stat = files::fstat(fd);
-        files::close(fd);
-        let is_directory = stat.act(act)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        found.push((path.clone(), is_directory));
+        found.extend(look(root, path)?.filter(|one| !found.contains(one)));
     }
     Ok(found)
+}
+
+/// Where a path leads in the container, links followed, and whether a directory is there.
+fn look(root: &File, path: &str) -> Result<Option<(String, bool)>> {
+    let act = || format!("cannot look at {path} in the container");
+    let name = std::ffi::CString::new(path)
+        .map_err(|_| Errno(libc::EINVAL))
+        .act(act)?;
+    let fd = match resolve::open(root.as_raw_fd(), &name, Walk::Links) {
+        Err(Errno(libc::ENOENT | libc::ENOTDIR)) => return Ok(None),
+        fd => descriptor::owned(fd.act(act)?),
+    };
+    let real = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).act(act)?;
+    let is_directory = resolve::is_directory(fd.as_raw_fd()).act(act)?;
+    Ok(Some((real.to_string_lossy().into_owned(), is_directory)))
 }
 
 /// What leads out of the container, by the names under which criu knows it, in the place of the stream that

@@ -1,6 +1,7 @@
 //! Another process in a container that is there.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused, birth};
@@ -126,7 +127,7 @@ fn plan_request(
     let namespaces = spec.linux.as_ref().map(Namespaces::of).unwrap_or_default();
     Ok(exec::ExecRequest {
         id: request.id.as_str().to_owned(),
-        namespaces: namespaces.new | namespaces.joined,
+        namespaces: namespaces.new | namespaces.joined | clocks_of_criu(target.pid),
         console,
         pid_file: request.pid_file.clone(),
         pidfd_socket: request.pidfd_socket.clone(),
@@ -137,6 +138,20 @@ fn plan_request(
             None => no_cgroup(request)?,
         },
     })
+}
+
+/// criu restores into a time namespace, in which monotonic clocks go on from where they were. No configuration
+/// names it.
+fn clocks_of_criu(pid: i32) -> i32 {
+    let identity = |process: String| {
+        let data = std::fs::metadata(format!("/proc/{process}/ns/time")).ok()?;
+        Some((data.dev(), data.ino()))
+    };
+    // A plain user may not look, and restores nothing.
+    match (identity(pid.to_string()), identity("self".to_owned())) {
+        (Some(container), Some(own)) if container != own => libc::CLONE_NEWTIME,
+        _ => 0,
+    }
 }
 
 /// `--cgroup [CONTROLLERS:]PATH`: with cgroup v2 there is one hierarchy, so one path.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::{Attachment, RestoreRequest, RunRequest, birth};
-use crate::criu::{DESCRIPTORS, HIDDEN, MOUNTS};
+use super::{Attachment, RestoreRequest, RunRequest, birth, checkpoint};
+use crate::criu::plan::Flags;
+use crate::criu::{DESCRIPTORS, EXTERNALS, HIDDEN, MOUNTS};
 use crate::error::{Act, Code, Failure, Result};
 use crate::execute::Restoration;
 use crate::plan::compile;
@@ -33,9 +34,13 @@ pub fn run(request: &RestoreRequest) -> Result<u8> {
     let mut decision = birth::decide(create, Start::Now, stay)?;
     decision.plan = compile::restored(decision.plan)?;
     let restoration = Restoration {
-        flags: request.flags.clone(),
+        flags: Flags {
+            config_file: checkpoint::config_file(&decision.loaded.spec),
+            ..request.flags.clone()
+        },
         image: request.image.clone(),
         work: request.work.clone(),
+        externals: read_json(&request.image.join(EXTERNALS))?,
         hidden: read_json(&request.image.join(HIDDEN))?,
         mounts: read_json(&request.image.join(MOUNTS))?,
         streams: read_json(&request.image.join(DESCRIPTORS))?,

@@ -487,7 +487,8 @@ impl<'a> Runtime<'a> {
             }
             RuntimeOp::RestoreProcesses => {
                 self.go_on_restoring()?;
-                self.restore_until("post-restore")
+                self.restore_until("post-restore")?;
+                self.require_cgroup_namespace(pid)
             }
             RuntimeOp::CompareMounts => self.compare_mounts(pid),
             RuntimeOp::ResumeProcesses => self.finish_restore(),

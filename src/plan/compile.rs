@@ -180,6 +180,10 @@ pub fn restored(plan: Plan) -> Result<Plan> {
         op,
         field: Field::default(),
     };
+    let joins_network = plan.runtime.iter().any(|step| {
+        let kind = NamespaceType::Network;
+        matches!(&step.op, Op::OpenNamespace { kind: of, .. } if *of == kind)
+    });
     let (mut begun, mut made) = (false, false);
     for step in plan.runtime {
         match &step.op {
@@ -187,12 +191,13 @@ pub fn restored(plan: Plan) -> Result<Plan> {
                 runtime.push(criu(Op::StartRestore));
                 begun = true;
             }
+            // In a namespace that was joined they still are.
+            Op::MoveInterface { .. } if joins_network => {}
             Op::MoveInterface { .. } => {
                 let text = "the interfaces of a checkpoint cannot be brought again";
                 return Err(Failure::config(step.field, text));
             }
-            Op::StartUnit { .. }
-            | Op::MakeResctrlGroup { .. }
+            Op::MakeResctrlGroup { .. }
             | Op::FindResctrlGroup { .. }
             | Op::ShareResctrlGroup { .. } => {
                 let text = "restored processes can be put into a cgroup alone";
@@ -216,6 +221,8 @@ pub fn restored(plan: Plan) -> Result<Plan> {
             | Op::KeepConfiguration
             | Op::ConnectConsole { .. }
             | Op::CreateCgroup { .. }
+            | Op::StartUnit { .. }
+            | Op::SetProperties { .. }
             | Op::WriteCgroup(_)
             | Op::AttachDeviceProgram(_)
             | Op::DelegateCgroup { .. }

@@ -4,7 +4,9 @@
 //! close-on-exec pipe why it could not execute; end of file means that it did.
 
 use std::ffi::CStr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use super::descriptor::{self, dup_onto};
 use super::poll::{Deadline, Watch, wait, wait_readable};
@@ -367,6 +369,21 @@ fn stage(word: u8) -> Stage {
         .into_iter()
         .find(|stage| *stage as u8 == word)
         .unwrap_or(Stage::Exec)
+}
+
+/// The command begins in the cgroup, which becomes the root of a cgroup namespace of its own.
+pub fn begin_in_cgroup(command: &mut Command, cgroup: BorrowedFd<'_>) -> Result<()> {
+    let processes = super::cgroup::open_file(cgroup, c"cgroup.procs", libc::O_WRONLY)?;
+    let enter = move || {
+        // 0 is whoever writes it: cgroups(7).
+        descriptor::write_all(processes.as_raw_fd(), b"0")
+            .and_then(|()| namespace::unshare(libc::CLONE_NEWCGROUP))
+            .map_err(|errno| std::io::Error::from_raw_os_error(errno.0))
+    };
+    // SAFETY: between fork and exec the closure calls the kernel and nothing else; an error with a number
+    // allocates nothing.
+    unsafe { command.pre_exec(enter) };
+    Ok(())
 }
 
 /// A process for a test: the closure's result is its exit status, a panic is 101.

@@ -40,20 +40,20 @@ fn unusable() -> Option<String> {
     (!checked.status.success()).then(|| format!("criu check says: {last}"))
 }
 
-fn need_criu(lab: &Lab) {
+pub(super) fn need_criu(lab: &Lab) {
     lab.need_corten("it is its criu that is tested");
     if let Some(why) = unusable() {
         skip(&why);
     }
 }
 
-fn call(lab: &Lab, words: &[&str]) -> Done {
+pub(super) fn call(lab: &Lab, words: &[&str]) -> Done {
     lab.call(words).deadline(Duration::from_secs(60)).done()
 }
 
 /// A container that counts in a directory of the host: one empty file for each number. A file that it has open when it is dumped
 /// must still be there and as large when it comes back.
-fn counter(lab: &Lab) -> (Bundle, PathBuf) {
+pub(super) fn counter(lab: &Lab) -> (Bundle, PathBuf) {
     let data = lab.path("data");
     fs::create_dir(&data).unwrap();
     let mut bundle = lab.bundle();
@@ -70,14 +70,14 @@ fn count(path: &Path) -> u64 {
     numbers.max().unwrap_or_default()
 }
 
-fn goes_on(path: &Path) {
+pub(super) fn goes_on(path: &Path) {
     let before = count(path);
     eventually("it counts on", || count(path) > before);
 }
 
 /// `checkpoint` into a new directory, with flags.
 #[track_caller]
-fn checkpoint(lab: &Lab, container: &Container<'_>, flags: &[&str]) -> String {
+pub(super) fn checkpoint(lab: &Lab, container: &Container<'_>, flags: &[&str]) -> String {
     let image = lab.path("image").display().to_string();
     let words = [
         &["checkpoint", "--image-path", &image],
@@ -91,7 +91,7 @@ fn checkpoint(lab: &Lab, container: &Container<'_>, flags: &[&str]) -> String {
 
 /// `restore --detach`.
 #[track_caller]
-fn restore(lab: &Lab, bundle: &Bundle, image: &str, flags: &[&str], id: &str) -> Done {
+pub(super) fn restore(lab: &Lab, bundle: &Bundle, image: &str, flags: &[&str], id: &str) -> Done {
     let path = bundle.dir.display().to_string();
     let words: &[&str] = &[
         "restore",

@@ -36,6 +36,7 @@ mod process;
 mod readiness;
 mod record;
 mod resources;
+mod restore;
 mod rootless;
 mod seccomp;
 mod step;
@@ -75,6 +76,7 @@ fn main() -> std::process::ExitCode {
             record::TESTS,
             trace::TESTS,
             resources::TESTS,
+            restore::TESTS,
             rootless::TESTS,
             seccomp::TESTS,
             step::TESTS,

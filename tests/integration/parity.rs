@@ -30,6 +30,9 @@ tests![
     a_quota_alone_keeps_the_period,
     a_page_size_may_be_spelt_in_small_letters,
     the_words_of_a_wrong_memory_policy,
+    of_two_creates_of_one_id_exactly_one_wins,
+    help_begins_with_the_name,
+    memory_and_swap_are_checked_before_an_update,
 ];
 
 fn a_request_to_end_reaches_a_container_that_was_not_started(lab: &Lab) {
@@ -344,4 +347,84 @@ fn the_words_of_a_wrong_memory_policy(lab: &Lab) {
         bundle.set("/linux/memoryPolicy", policy);
         lab.refuse(&bundle).fails(1, words);
     }
+}
+
+fn of_two_creates_of_one_id_exactly_one_wins(lab: &Lab) {
+    lab.need_corten("runc 1.1 has a race here");
+    let (mut first, mut second) = (lab.sleeper(), lab.sleeper());
+    let cgroup = |name: &str| format!("{}/{name}", lab.cgroup);
+    first.set("/linux/cgroupsPath", json!(cgroup("first")));
+    second.set("/linux/cgroupsPath", json!(cgroup("second")));
+    let bundles = [("first", first.write()), ("second", second.write())];
+    let id = lab.id();
+    let mut wins = [0; 2];
+    for round in 0..60 {
+        // Who is started first takes turns.
+        let order = [round % 2, 1 - round % 2];
+        let calls = order.map(|who| {
+            let call = lab.call(&["create", "--bundle", &bundles[who].1, &id]);
+            (who, call.start())
+        });
+        let mut ends = calls.map(|(who, call)| (who, call.done()));
+        ends.sort_by_key(|(_, done)| done.code);
+        let [(winner, won), (loser, lost)] = ends;
+        won.ok();
+        lost.fails(1, "container with given ID already exists");
+        wins[winner] += 1;
+        let state = lab.corten(&["state", &id]).ok().json();
+        assert_eq!(state["bundle"], bundles[winner].1, "{round}");
+        assert_eq!(state["status"], "created", "{round}");
+        let left = lab.cgroup_dir().join(bundles[loser].0);
+        assert!(!left.exists(), "{round}: {}", left.display());
+        lab.corten(&["start", &id]).ok();
+        lab.corten(&["exec", &id, "true"]).ok();
+        lab.corten(&["delete", "--force", &id]).ok();
+        assert_eq!(fs::read_dir(&lab.root).unwrap().count(), 0, "{round}");
+    }
+    assert!(wins.iter().all(|count| *count > 0), "no race: {wins:?}");
+}
+
+/// Who looks for a command's help reads its first two lines.
+fn help_begins_with_the_name(lab: &Lab) {
+    lab.need_corten("the commands are its own");
+    for words in [&["--help"][..], &["-h"], &["help"]] {
+        let done = lab.corten(words).ok();
+        assert_eq!(done.lines()[0], "NAME:");
+        let about = done.lines()[1];
+        assert!(
+            about.contains(" - Open Container Initiative runtime"),
+            "{about}"
+        );
+    }
+    for name in ["run", "exec", "events", "features"] {
+        for words in [[name, "-h"], [name, "--help"], ["help", name]] {
+            let done = lab.corten(&words).ok();
+            assert_eq!(done.lines()[0], "NAME:");
+            let about = done.lines()[1];
+            assert!(about.contains(&format!(" {name} - ")), "{about}");
+        }
+    }
+    for words in [["foo", "-h"], ["foo", "--help"], ["help", "foo"]] {
+        lab.corten(&words).fails(1, "No help topic for 'foo'");
+    }
+}
+
+fn memory_and_swap_are_checked_before_an_update(lab: &Lab) {
+    lab.need_controller("memory");
+    lab.need_corten("runc 1.1 does not check");
+    let container = lab.start(&lab.sleeper());
+    for (limits, words) in [
+        (r#""limit": 1024"#, "rejecting memory limit 1024"),
+        (
+            r#""limit": 1024, "swap": 2048"#,
+            "rejecting memory+swap limit 2048",
+        ),
+    ] {
+        let json = format!(r#"{{"memory": {{{limits}, "checkBeforeUpdate": true}}}}"#);
+        let file = lab.file("limits.json", &json);
+        let words_of = ["update", "--resources", file.to_str().unwrap()];
+        container.corten(&words_of, &[]).fails(1, words);
+    }
+    assert_eq!(container.status(), "running");
+    container.end();
 }

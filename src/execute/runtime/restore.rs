@@ -3,18 +3,20 @@
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Process, Runtime};
 use crate::cgroups::{self, layout};
-use crate::config::{self, Spec};
+use crate::config::{self, Mount, NamespaceType, Spec};
 use crate::criu::conversation::{Criu, Event, Told, open_for_criu};
 use crate::criu::plan::{self, External, Flags, Places};
 use crate::criu::rpc::Kind;
 use crate::criu::{STAGE, UNIFIED, YARD};
-use crate::error::{Act, Code, Failure, Result};
+use crate::error::{Act, Code, Failure, Field, Result};
 use crate::plan::Slot;
 use crate::process::terminal;
+use crate::rootfs::plan::clean;
 use crate::rootfs::resolve::{self, Make, Walk};
 use crate::sys::mount::{self, Attributes, Reach};
 use crate::sys::{Errno, descriptor, fs as files, namespace, process};
@@ -32,6 +34,8 @@ pub struct Restoration {
     pub image: PathBuf,
     /// The log.
     pub work: PathBuf,
+    /// Where the mounts from outside are.
+    pub externals: Vec<String>,
     /// Hidden paths, and whether each is a directory.
     pub hidden: Vec<(String, bool)>,
     /// The mounts as they were.
@@ -51,6 +55,7 @@ pub(super) struct UnderWay {
     log: PathBuf,
     place: PathBuf,
     mounts: Vec<String>,
+    has_cgroup_namespace: bool,
 }
 
 impl Runtime<'_> {
@@ -88,6 +93,7 @@ impl Runtime<'_> {
             log: restoration.work.join(LOG),
             place,
             mounts: restoration.mounts,
+            has_cgroup_namespace: plan::makes(&spec, NamespaceType::Cgroup),
         });
         self.restore_until("setup-namespaces")
     }
@@ -135,7 +141,10 @@ impl Runtime<'_> {
             kept.push(file);
         }
         let descriptors: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
-        let criu = Criu::start(&descriptors)?;
+        let has_cgroup = self.record.cgroup.is_some();
+        let born_there = has_cgroup && plan::needs_cgroup_namespace(spec, &restoration.flags);
+        let home = born_there.then(|| self.slot(Slot::CGROUP));
+        let criu = Criu::start(&descriptors, home)?;
         if let Some(cgroup) = &self.record.cgroup {
             cgroups::run::join(self.slot(Slot::CGROUP), criu.pid())?;
             plan::root_cgroup(&mut options, &cgroup.path);
@@ -151,7 +160,15 @@ impl Runtime<'_> {
             Some(cgroup) => mount.join(cgroup.path.strip_prefix("/").unwrap_or(&cgroup.path)),
             None => mount.to_owned(),
         };
-        Ok(plan::externals(spec, &restoration.bundle, &cgroup))
+        let mut externals = plan::externals(spec, &restoration.bundle, &cgroup);
+        if externals.len() != restoration.externals.len() {
+            let text = "config.json has other mounts from outside than at the checkpoint";
+            return Err(Failure::config(Field::new("mounts"), text));
+        }
+        for (external, name) in externals.iter_mut().zip(&restoration.externals) {
+            external.name.clone_from(name);
+        }
+        Ok(externals)
     }
 
     /// criu goes on up to an event; the process that it is about is the container's first.
@@ -174,6 +191,22 @@ impl Runtime<'_> {
                 }
             }
         }
+    }
+
+    /// Images without cgroups do not say that there was a cgroup namespace.
+    pub(super) fn require_cgroup_namespace(&mut self, pid: i32) -> Result<()> {
+        let act = || "cannot look at the restored cgroup namespace";
+        let inode = |process: &str| {
+            Ok(fs::metadata(format!("/proc/{process}/ns/cgroup"))
+                .act(act)?
+                .ino())
+        };
+        if !self.under_way()?.has_cgroup_namespace || inode(&pid.to_string())? != inode("self")? {
+            return Ok(());
+        }
+        let text = "criu has not made the container's cgroup namespace again";
+        let hint = "a checkpoint with --manage-cgroups-mode ignore is restored with the same";
+        Err(Failure::new(Code::State, text).hint(hint))
     }
 
     /// criu goes on after an event.
@@ -227,6 +260,8 @@ impl Runtime<'_> {
             pid,
             pidfd: descriptor::owned(pidfd),
         });
+        // The scope has a process of its own.
+        self.placeholder = None;
         Ok(())
     }
 
@@ -251,19 +286,25 @@ fn bind(index: usize) -> String {
     format!("bind{index}")
 }
 
-/// criu makes no mount points. What is below another mount comes with that.
+/// criu makes no mount points, in the root or in what is bound. Of other filesystems it restores the contents.
 fn make_mount_points(rootfs: &Path, spec: &Spec, bundle: &Path) -> Result<()> {
-    let root = open_for_criu(rootfs)?;
-    for mount in &spec.mounts {
-        let source = bundle.join(mount.source.as_deref().unwrap_or_default());
-        let is_bind = mount.options.iter().any(|option| option.ends_with("bind"));
-        let make = if is_bind && source.is_file() {
+    let source = |mount: &Mount| bundle.join(mount.source.as_deref().unwrap_or_default());
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        let around = plan::around(&spec.mounts, index);
+        let (root, top) = match around {
+            None => (rootfs.to_owned(), Path::new("/")),
+            Some(outer) if plan::is_bind(outer) => (source(outer), Path::new(&outer.destination)),
+            Some(_) => continue,
+        };
+        let make = if plan::is_bind(mount) && source(mount).is_file() {
             Make::File
         } else {
             Make::Directory
         };
         let act = || format!("cannot make the mount point {}", mount.destination);
-        let path = c_path(Path::new(&mount.destination))?;
+        let (point, top) = (clean(Path::new(&mount.destination)), clean(top));
+        let path = c_path(point.strip_prefix(top).unwrap_or(&point))?;
+        let root = open_for_criu(&root)?;
         let made = resolve::open_or_make(root.as_raw_fd(), &path, Walk::Links, make).act(act)?;
         files::close(made);
     }
