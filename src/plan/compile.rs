@@ -49,14 +49,6 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     let cgroup_path = cgroup
         .as_ref()
         .map(|cgroup| format!("/{}", cgroup.path.as_str()));
-    let room = Room {
-        spec,
-        linux,
-        request,
-        namespaces: &namespaces.clone(),
-        host,
-        cgroup: cgroup_path.as_deref(),
-    };
     let groups = linux.intel_rdt.as_ref().map(|rdt| {
         let groups = resctrl::Groups::of(rdt, &request.id, host.resctrl.as_deref())?;
         Ok::<_, Failure>((groups, rdt))
@@ -78,6 +70,14 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         groups.make(&mut planner, rdt);
     }
     namespaces::open(&mut planner, linux, &mut namespaces, host)?;
+    let room = Room {
+        spec,
+        linux,
+        request,
+        namespaces: &namespaces,
+        host,
+        cgroup: cgroup_path.as_deref(),
+    };
 
     begin_init(&mut planner, host, circumstances.as_ref())?;
     namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;

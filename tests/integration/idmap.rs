@@ -23,6 +23,7 @@ tests![
     ids_are_mapped_on_erofs,
     ids_of_a_file_system_that_cannot_map_them_are_refused,
     ridmap_reaches_what_is_mounted_below_and_idmap_does_not,
+    a_user_namespace_that_is_joined_maps_by_itself,
 ];
 
 /// How a file system is made: its program, and a script. `$image` is a file of 400 MB, `$tree` a directory
@@ -222,4 +223,27 @@ fn ridmap_reaches_what_is_mounted_below_and_idmap_does_not(lab: &Lab) {
     unmount(lab, &at);
     assert_eq!(idmap.ok().lines(), ["5000", "1000"]);
     assert_eq!(ridmap.ok().lines(), ["5000", "5000"]);
+}
+
+fn a_user_namespace_that_is_joined_maps_by_itself(lab: &Lab) {
+    lab.need_corten("runc 1.1 has no id-mapped mounts");
+    let other = lab.start(lab.sleeper().userns());
+    let source = lab.path("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "").unwrap();
+    chown(source.join("file"), Some(7), Some(8)).unwrap();
+    for option in ["idmap", "ridmap"] {
+        let mut bundle = lab.bundle();
+        bundle
+            .userns()
+            .join("user", &format!("/proc/{}/ns/user", other.pid()))
+            .remove("/linux/uidMappings")
+            .remove("/linux/gidMappings")
+            .bind(&source, "/mapped", &["rbind", option])
+            .bind(&source, "/plain", &["rbind"])
+            .sh("stat -c %u:%g /mapped/file /plain/file");
+        let done = lab.run(&bundle);
+        assert_eq!(done.lines(), ["7:8", "65534:65534"], "{option}: {done:?}");
+    }
+    other.end();
 }

@@ -420,6 +420,12 @@ pub(super) fn idmap(
         None if has_own => (Reach::One, None),
         None => return Ok(None),
     };
+    let given_here = has_own || matches!(mapping, Some(IdMapping::Given { .. }));
+    let joined = room.namespaces.join_of(NamespaceType::User);
+    if let Some(namespace) = joined.filter(|_| !given_here && room.host.privileged) {
+        // Its mappings are the container's, whatever they are.
+        return Ok(Some((reach, namespace)));
+    }
     let container = || id_maps(&room.linux.uid_mappings, &room.linux.gid_mappings);
     let maps = match mapping {
         Some(IdMapping::Given { uids, gids }) => {
