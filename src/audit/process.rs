@@ -5,6 +5,7 @@ use crate::config::{Process, words};
 use crate::error::Field;
 use crate::inspect::process::{CapabilitySet, Ids, LimitFact};
 use crate::plan::Planner;
+use crate::plan::annotations;
 use crate::process::plan::{Sets, capabilities};
 
 const CAP_SYS_ADMIN: u64 = 1 << 21;
@@ -127,8 +128,9 @@ fn ids(subject: &Subject<'_>, process: &Process, book: &mut Book) {
             book.note(Kind::Different, &field, asked, found);
         }
     }
-    // Where setgroups(2) is denied, the groups of the caller of `create` stay.
-    if maps.setgroups == "deny" {
+    // Where setgroups(2) is denied, or nobody asked for it, the groups of the caller of `create` stay.
+    let keeps = annotations::is_on(&subject.spec.annotations, annotations::KEEP_GROUPS);
+    if keeps || maps.setgroups == "deny" {
         return;
     }
     let asked: Vec<u32> = user

@@ -20,10 +20,10 @@ use crate::execute::trace::Trace;
 use crate::execute::{Created, Restoration, Runtime};
 use crate::host::{Host, Own};
 use crate::namespaces::plan::Namespaces;
-use crate::plan::compile;
 use crate::plan::op::RuntimeOp;
 use crate::plan::request::{Console, Keyring, Overlay, Pivot, Request, Start};
 use crate::plan::{Plan, check};
+use crate::plan::{annotations, compile};
 use crate::process::terminal::{self, Stay};
 use crate::process::{listen, notify};
 use crate::state::{
@@ -307,7 +307,11 @@ pub fn request(create: &CreateRequest, spec: &Spec, start: Start, stay: Stay) ->
         start,
         console,
         pid_file: create.pid_file.clone(),
-        pidfd_socket: create.pidfd_socket.clone(),
+        pidfd_socket: create.pidfd_socket.clone().or_else(|| {
+            let path = spec.annotations.get(annotations::PIDFD);
+            path.map(PathBuf::from)
+                .filter(|path| !path.as_os_str().is_empty())
+        }),
         pivot: match create.root_change {
             super::RootChange::Pivot => Pivot::Pivot,
             super::RootChange::Move => Pivot::Move,

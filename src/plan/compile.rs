@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::request::{Console, Keyring, Request, Start};
 
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Stage};
-use super::{Plan, Planner, Step, c_string, memory};
+use super::{Plan, Planner, Step, annotations, c_string, memory};
 use crate::cgroups;
 use crate::cgroups::systemd::plan as systemd;
 use crate::config::{Linux, NamespaceType, Process, Spec};
@@ -45,7 +45,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         &host.cgroup,
     )?;
     // Of a container without a process there is no program to filter.
-    let filter = filter(linux, request.start)?.filter(|_| spec.process.is_some());
+    let filter = filter(spec, linux, request.start)?.filter(|_| spec.process.is_some());
     let cgroup_path = cgroup
         .as_ref()
         .map(|cgroup| format!("/{}", cgroup.path.as_str()));
@@ -54,10 +54,17 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         Ok::<_, Failure>((groups, rdt))
     });
     let groups = groups.transpose()?;
-    let circumstances = spec
-        .process
-        .as_ref()
-        .map(|process| circumstances(process, linux, request, host, &namespaces, filter.is_some()));
+    let circumstances = spec.process.as_ref().map(|process| {
+        circumstances(
+            process,
+            spec,
+            linux,
+            request,
+            host,
+            &namespaces,
+            filter.is_some(),
+        )
+    });
 
     record(&mut planner, spec, request);
     if let Some(process) = &spec.process {
@@ -258,12 +265,30 @@ const BEHIND_A_LISTENER: [(i64, &str); 6] = [
     ),
 ];
 
-pub(super) fn filter(linux: &Linux, start: Start) -> Result<Option<seccomp::Filter>> {
+pub(super) fn filter(spec: &Spec, linux: &Linux, start: Start) -> Result<Option<seccomp::Filter>> {
+    if let Some(instructions) = annotations::filter(&spec.annotations)? {
+        // Whoever compiled it knows what it stops.
+        return Ok(Some(seccomp::Filter {
+            instructions,
+            flags: 0,
+            listener: None,
+            unknown: Vec::new(),
+        }));
+    }
     let Some(profile) = &linux.seccomp else {
         return Ok(None);
     };
     let native = seccomp::Arch::native();
     let filter = seccomp::compile(profile, native)?;
+    if annotations::is_on(&spec.annotations, annotations::KNOWN_CALLS)
+        && let Some(name) = filter.unknown.first()
+    {
+        let field = Field::new("linux.seccomp.syscalls");
+        return Err(Failure::config(
+            field,
+            format!("unknown system call {name:?}"),
+        ));
+    }
     // What is certain to fail is told now, not to `start`. Without a listener execution is the first call
     // behind the filter.
     let own = match (&filter.listener, start) {
@@ -286,6 +311,7 @@ pub(super) fn filter(linux: &Linux, start: Start) -> Result<Option<seccomp::Filt
 
 fn circumstances<'a>(
     process: &'a Process,
+    spec: &Spec,
     linux: &Linux,
     request: &'a Request,
     host: &Host,
@@ -303,6 +329,7 @@ fn circumstances<'a>(
         },
         in_user_namespace,
         may_set_groups: namespaces::may_set_groups(linux, host),
+        keeps_groups: annotations::is_on(&spec.annotations, annotations::KEEP_GROUPS),
         has_filter,
         variables: &request.variables,
         kept_descriptors: request.kept_descriptors,

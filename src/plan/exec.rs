@@ -6,7 +6,7 @@ use super::compile::{console, filter, give_pid, load_filter, pass_listener, term
 use super::memory;
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
 use super::request::{Console, Start};
-use super::{Plan, Planner, c_string};
+use super::{Plan, Planner, annotations, c_string};
 use crate::config::{Process, Spec};
 use crate::error::{Failure, Field, Result};
 use crate::host::Host;
@@ -55,7 +55,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
         .as_ref()
         .ok_or_else(|| Failure::config(Field::new("linux"), "is required"))?;
     let mut planner = Planner::default();
-    let filter = filter(linux, Start::Now)?;
+    let filter = filter(spec, linux, Start::Now)?;
     let in_user_namespace = request.namespaces & libc::CLONE_NEWUSER != 0;
     let circumstances = Circumstances {
         process,
@@ -66,6 +66,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
         },
         in_user_namespace,
         may_set_groups: namespaces::may_set_groups(linux, host),
+        keeps_groups: annotations::is_on(&spec.annotations, annotations::KEEP_GROUPS),
         has_filter: filter.is_some(),
         variables: &request.variables,
         kept_descriptors: request.kept_descriptors,

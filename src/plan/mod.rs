@@ -17,6 +17,7 @@
 //! nor in any `plan.rs` calls the system: [`compile`] is a function from a configuration, a request
 //! and the facts of a host to a plan, and the same input gives the same plan.
 
+pub mod annotations;
 pub mod check;
 pub mod compile;
 pub mod exec;

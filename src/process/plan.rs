@@ -15,7 +15,7 @@ use crate::config::{Capabilities, Process, Scheduler, words};
 use crate::error::{Failure, Field, Kind, Result};
 use crate::host::OwnLimits;
 use crate::plan::op::{Attestation, InitOp};
-use crate::plan::{Planner, c_string};
+use crate::plan::{Planner, annotations, c_string};
 use crate::process::limits;
 use crate::sys::process::{CStringArray, CapabilitySets, SchedAttr};
 
@@ -32,6 +32,8 @@ pub struct Circumstances<'a> {
     pub in_user_namespace: bool,
     /// Whether setgroups(2) is allowed there.
     pub may_set_groups: bool,
+    /// The program has the runtime's groups, and not its own.
+    pub keeps_groups: bool,
     /// A filter will be loaded.
     pub has_filter: bool,
     /// Added to the environment: LISTEN_FDS, NOTIFY_SOCKET.
@@ -374,7 +376,14 @@ fn change_ids(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Resul
             "4294967295 is no id",
         ));
     }
-    if circumstances.may_set_groups {
+    if circumstances.keeps_groups {
+        if !user.additional_gids.is_empty() {
+            let key = annotations::KEEP_GROUPS;
+            planner.warn(format!(
+                "process.user.additionalGids is not set, as {key} asks"
+            ));
+        }
+    } else if circumstances.may_set_groups {
         planner.init(
             InitOp::SetGroups(user.additional_gids.clone()),
             Field::new("process.user.additionalGids"),

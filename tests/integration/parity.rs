@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 
 use serde_json::json;
 
-use crate::harness::call::eventually;
+use crate::harness::call::{Call, eventually};
+use crate::harness::pty::ConsoleSocket;
 use crate::harness::{Bundle, Lab, tests};
 
 tests![
@@ -33,6 +35,10 @@ tests![
     of_two_creates_of_one_id_exactly_one_wins,
     help_begins_with_the_name,
     memory_and_swap_are_checked_before_an_update,
+    groups_of_the_caller_are_kept_when_asked_for,
+    a_filter_may_come_compiled,
+    an_unknown_call_may_be_an_error,
+    a_pidfd_goes_to_the_receiver_of_the_annotation,
 ];
 
 fn a_request_to_end_reaches_a_container_that_was_not_started(lab: &Lab) {
@@ -426,5 +432,84 @@ fn memory_and_swap_are_checked_before_an_update(lab: &Lab) {
         container.corten(&words_of, &[]).fails(1, words);
     }
     assert_eq!(container.status(), "running");
+    container.end();
+}
+
+/// The first annotations here are crun's, and engines use them.
+fn groups_of_the_caller_are_kept_when_asked_for(lab: &Lab) {
+    lab.need_corten("runc does not know the annotation");
+    let mut bundle = lab.bundle();
+    bundle.sh("grep ^Groups: /proc/self/status");
+    let groups = |bundle: &Bundle| {
+        let path = bundle.write();
+        let words = ["run", "--bundle", &path, &lab.id()];
+        let call = lab.call(&words);
+        let call = call.within(lab, "exec setpriv --groups 4242,4243 -- \"$@\"");
+        call.done().ok().out
+    };
+    assert!(!groups(&bundle).contains("4242"));
+    bundle.set("/annotations", json!({"run.oci.keep_original_groups": "1"}));
+    assert!(groups(&bundle).contains("4242 4243"));
+}
+
+fn a_filter_may_come_compiled(lab: &Lab) {
+    lab.need_corten("runc does not know the annotation");
+    if cfg!(not(target_arch = "x86_64")) {
+        crate::harness::skip("the program is one for x86-64");
+    }
+    // The number; is it mkdir(2)? EPERM; else all is allowed.
+    let script = r"printf '\x20\0\0\0\0\0\0\0\x15\0\0\x01\x53\0\0\0\x06\0\0\0\x01\0\x05\0\x06\0\0\0\0\0\xff\x7f' | base64 -w0";
+    let data = Call::script(lab, script).done().ok().out;
+    let mut bundle = lab.bundle();
+    bundle
+        .set("/annotations", json!({"run.oci.seccomp_bpf_data": data}))
+        .sh("mkdir /made; echo made $?");
+    let done = lab.run_call(&bundle, &[], &lab.id()).done();
+    assert_eq!(done.out, "made 1\n", "{done:?}");
+    assert!(done.err.contains("Operation not permitted"), "{done:?}");
+    bundle.set("/annotations", json!({"run.oci.seccomp_bpf_data": "BgAA"}));
+    let refused = lab.refuse(&bundle);
+    assert!(
+        refused.err.contains("run.oci.seccomp_bpf_data"),
+        "{refused:?}"
+    );
+}
+
+fn an_unknown_call_may_be_an_error(lab: &Lab) {
+    lab.need_corten("runc does not know the annotation");
+    let mut bundle = lab.bundle();
+    let rule = json!({"names": ["mkdir", "no_such_call"], "action": "SCMP_ACT_ERRNO"});
+    bundle.set(
+        "/linux/seccomp",
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}),
+    );
+    let warned = lab.run_with_warnings(&bundle);
+    assert!(warned.err.contains("no_such_call"), "{warned:?}");
+    bundle.set(
+        "/annotations",
+        json!({"run.oci.seccomp_fail_unknown_syscall": "1"}),
+    );
+    let refused = lab.refuse(&bundle);
+    assert!(
+        refused.err.contains("unknown system call \"no_such_call\""),
+        "{refused:?}"
+    );
+}
+
+fn a_pidfd_goes_to_the_receiver_of_the_annotation(lab: &Lab) {
+    lab.need_corten("runc does not know the annotation");
+    let socket = ConsoleSocket::new(lab);
+    let mut bundle = lab.sleeper();
+    bundle.set(
+        "/annotations",
+        json!({"run.oci.pidfd_receiver": socket.path.to_str().unwrap()}),
+    );
+    let container = lab.start(&bundle);
+    let (pidfd, _) = socket.descriptor();
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).unwrap();
+    assert!(
+        info.contains(&format!("Pid:\t{}\n", container.pid())),
+        "{info}"
+    );
     container.end();
 }

@@ -70,8 +70,8 @@ fn a_process_that_joined_a_restored_container_is_saved_with_it(lab: &Lab) {
         container.exec_with(&flags, &["sleep", "1000"]).ok();
         let pid = fs::read_to_string(&pid_file).unwrap().parse().unwrap();
         assert_eq!(namespaces(pid), namespaces(container.pid()), "{round}");
-        let image = checkpoint(lab, &container, &["--shell-job"]);
-        restore(lab, &bundle, &image, &["--shell-job"], &container.id);
+        let image = checkpoint(lab, &container, &[]);
+        restore(lab, &bundle, &image, &[], &container.id);
         goes_on(&counted);
         let sleepers = container.exec(&["sh", "-c", "grep -l sleep /proc/[0-9]*/comm | wc -l"]);
         let count: usize = sleepers.ok().out.trim().parse().unwrap();

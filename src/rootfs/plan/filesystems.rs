@@ -6,7 +6,7 @@ use super::Room;
 use super::mounts::{Entry, adorn, idmap};
 use crate::error::{Failure, Field, Result};
 use crate::plan::op::{Filesystem, InitOp, MountPoint, Slot};
-use crate::plan::{Planner, c_string};
+use crate::plan::{Planner, annotations, c_string};
 use crate::rootfs::options::MountOptions;
 use crate::sys::mount::Attributes;
 
@@ -42,7 +42,8 @@ fn filesystem_of(room: &Room<'_>, entry: &Entry<'_>, kind: CString) -> Result<Fi
         .filter(|label| !label.is_empty() && room.host.selinux);
     if let (Some(label), "tmpfs" | "devpts" | "mqueue" | "ramfs") = (label, entry.kind) {
         let label = c_string(label, || Field::new("linux.mountLabel"))?;
-        parameters.push((c"context".to_owned(), Some(label)));
+        let option = annotations::context(&room.spec.annotations)?;
+        parameters.push((option.to_owned(), Some(label)));
     }
     let source = match entry.source() {
         "" => None,
