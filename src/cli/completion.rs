@@ -11,6 +11,8 @@ use super::{Call, Subcommand, Words, print, tree};
 use crate::error::{Code, Failure, Result};
 use crate::state::Program;
 
+const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
 /// Words.
 #[derive(Debug, Args)]
 pub(super) struct Completion {
@@ -40,7 +42,10 @@ impl Subcommand for Completion {
 /// What one of the three shells reads.
 pub(super) fn script(shell: Shell, program: Program) -> String {
     let mut text = Vec::new();
-    generate(shell, &mut tree(program), program.name(), &mut text);
+    let shells = |arg: clap::Arg| arg.value_parser(SHELLS);
+    let mut tree =
+        tree(program).mut_subcommand(Completion::NAME, |own| own.mut_arg("shell", shells));
+    generate(shell, &mut tree, program.name(), &mut text);
     let text = String::from_utf8_lossy(&text).into_owned();
     match shell {
         Shell::Bash => bash(text, program),
@@ -121,8 +126,13 @@ fn zsh(text: &str, program: Program) -> String {
         if line.starts_with("if [ \"$funcstack") {
             out.push_str(&ids);
         }
-        let is_id = line.starts_with("':id -- ") && commands.iter().any(|name| name == command);
-        match is_id {
+        let takes_id = commands.iter().any(|name| name == command);
+        let is_id = line.starts_with("':id -- ") || line.starts_with("'::id -- ");
+        // `exec` and `ps` take an id and any words.
+        if takes_id && line.starts_with("'*::words -- ") {
+            out.push_str(&format!("':id:_{name}_ids' \\\n"));
+        }
+        match takes_id && is_id {
             true => out.push_str(&line.replace(":_default'", &format!(":_{name}_ids'"))),
             false => out.push_str(line),
         }
@@ -131,8 +141,14 @@ fn zsh(text: &str, program: Program) -> String {
     out
 }
 
+/// What is generated knows flags only.
 fn fish(mut text: String, program: Program) -> String {
     let name = program.name();
+    text.push_str(&format!(
+        "complete -c {name} -n \"__fish_{name}_using_subcommand {}\" -f -a \"{}\"\n",
+        Completion::NAME,
+        SHELLS.join(" ")
+    ));
     for command in commands_of_ids(program) {
         text.push_str(&format!(
             "complete -c {name} -n \"__fish_{name}_using_subcommand {command}\" -f -a \"({name} list --quiet 2>/dev/null)\"\n"

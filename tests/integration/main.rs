@@ -16,6 +16,7 @@ mod audit;
 mod bad_input;
 mod budget;
 mod checkpoint;
+mod completion;
 mod doctor;
 mod errors;
 mod exec;
@@ -55,6 +56,7 @@ fn main() -> std::process::ExitCode {
             bad_input::TESTS,
             budget::TESTS,
             checkpoint::TESTS,
+            completion::TESTS,
             errors::TESTS,
             doctor::TESTS,
             exec::TESTS,

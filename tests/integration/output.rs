@@ -4,7 +4,6 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::call::Call;
 use crate::harness::{Lab, tests};
 
 tests![
@@ -29,7 +28,6 @@ tests![
     warnings_stay_out_of_the_container_s_standard_error,
     debug_tells_every_step_of_both_halves,
     completions_and_manual_pages_know_every_command,
-    bash_completes_commands_flags_and_ids,
 ];
 
 fn version_is_what_engines_parse(lab: &Lab) {
@@ -425,42 +423,4 @@ fn completions_and_manual_pages_know_every_command(lab: &Lab) {
         assert!(page.contains(".SH SYNOPSIS"), "{page}");
     }
     assert!(pages.join("corten.8").exists());
-}
-
-fn bash_completes_commands_flags_and_ids(lab: &Lab) {
-    lab.need_corten("runc has its own");
-    let script = lab.corten(&["completion", "bash"]).ok().out;
-    let file = lab.file("completion", &script).display().to_string();
-    let container = lab.start(&lab.sleeper());
-    let complete = |words: &[&str]| {
-        let last = words.last().unwrap();
-        let script = format!(
-            // As the person's shell: the program with its state directory.
-            "corten() {{ {} --root {} \"$@\"; }}; source {file}; COMP_WORDS=(corten \"$@\"); COMP_CWORD=$#
-             _corten_and_ids corten '{last}' \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-            crate::harness::host::binary().display(),
-            lab.root.display(),
-        );
-        let mut call = Call::script(lab, &script);
-        for word in words {
-            call.arg(word);
-        }
-        call.done().ok().out
-    };
-    let commands = complete(&["sta"]);
-    assert!(
-        commands.contains("state\n") && commands.contains("start\n"),
-        "{commands}"
-    );
-    assert!(complete(&["explain", "--wh"]).contains("--why"));
-    assert_eq!(
-        complete(&["state", &container.id[..6]]),
-        format!("{}\n", container.id)
-    );
-    assert_eq!(
-        complete(&["--debug", "exec", ""]),
-        format!("{}\n", container.id)
-    );
-    assert!(complete(&["shell", "--net", "h"]).contains("host"));
-    container.end();
 }
