@@ -347,6 +347,7 @@ impl Init<'_> {
                 Ok(())
             }
             InitOp::TakeMode { mount, destination } => run::take_mode(self, *mount, destination),
+            InitOp::LabelMount { mount, label } => run::label_mount(self, *mount, label),
             InitOp::OwnVolume { mount, destination } => run::own_volume(self, *mount, destination),
             InitOp::CopyUp { mount, destination } => run::copy_up(self, *mount, destination),
             InitOp::CloneTree {

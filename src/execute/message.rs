@@ -108,6 +108,18 @@ pub fn explain(step: &Step<InitOp>, errno: Errno, detail: &str) -> Failure {
             let act = format!("error running {}: hook {path} failed", hook.title);
             with(Failure::new(Code::Hook, act), errno, detail).at(field)
         }
+        InitOp::SetExecLabel { .. } => {
+            let failure = Failure::new(code_of(errno), format!("cannot {}", step.op));
+            let failure = with(failure, errno, detail).at(field);
+            match errno.0 {
+                libc::ENOENT => {
+                    failure.hint("the profile is not loaded: aa-status lists those that are")
+                }
+                libc::EINVAL => failure.hint("the policy does not know the label"),
+                _ => failure,
+            }
+            .of(Kind::SecurityModule)
+        }
         op => with(
             Failure::new(code_of(errno), format!("cannot {op}")),
             errno,

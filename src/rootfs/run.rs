@@ -161,6 +161,15 @@ pub fn take_mode(init: &Init<'_>, mount: Slot, destination: &CStr) -> Result<()>
     }
 }
 
+/// The label of a filesystem's root.
+pub fn label_mount(init: &Init<'_>, mount: Slot, label: &CStr) -> Result<()> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    let root = fs::openat(init.slot(mount), c".", flags, 0)?;
+    let labelled = fs::fsetxattr(root, c"security.selinux", label.to_bytes_with_nul());
+    fs::close(root);
+    labelled
+}
+
 /// A volume that nothing was written to yet belongs to whom the directory belongs that it hides: else a
 /// program that is not root could not use it.
 pub fn own_volume(init: &Init<'_>, mount: Slot, destination: &CStr) -> Result<()> {

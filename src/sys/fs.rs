@@ -208,6 +208,13 @@ pub fn fchmod(fd: RawFd, mode: u32) -> Result<()> {
     Ok(())
 }
 
+/// fsetxattr(2).
+pub fn fsetxattr(fd: RawFd, name: &CStr, value: &[u8]) -> Result<()> {
+    // SAFETY: the kernel reads one C string and value.len() bytes during the call.
+    check(unsafe { libc::fsetxattr(fd, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) })?;
+    Ok(())
+}
+
 /// fchmodat(2), which follows a link: for names in a directory that nobody hostile can change.
 pub fn chmodat(dir: RawFd, path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: one C string, read during the call.

@@ -25,6 +25,7 @@ mod hooks;
 mod idmap;
 mod inspect;
 mod isolation;
+mod labels;
 mod leavings;
 mod library;
 mod lifecycle;
@@ -65,6 +66,7 @@ fn main() -> std::process::ExitCode {
             idmap::TESTS,
             inspect::TESTS,
             isolation::TESTS,
+            labels::TESTS,
             leavings::TESTS,
             library::TESTS,
             lifecycle::TESTS,

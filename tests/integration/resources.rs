@@ -27,7 +27,6 @@ tests![
     a_cgroup_of_the_users_own_is_given_to_the_user,
     a_memory_policy_is_seen_inside,
     exec_takes_its_cpu_affinity,
-    an_apparmor_profile_is_seen_inside,
     resctrl_is_refused_where_there_is_none,
     a_container_is_in_its_resctrl_groups,
 ];
@@ -379,35 +378,6 @@ fn exec_takes_its_cpu_affinity(lab: &Lab) {
     assert_eq!(run(json!({"initial": "0", "final": "1"})), "1");
     assert_eq!(run(json!({"final": "0"})), "0");
     container.end();
-}
-
-fn an_apparmor_profile_is_seen_inside(lab: &Lab) {
-    let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
-    if !enabled.is_ok_and(|text| text.starts_with('Y')) {
-        skip("this kernel has no AppArmor");
-    }
-    lab.need_program("apparmor_parser");
-    let profile = "profile corten_test_profile flags=(attach_disconnected) {\n file, capability, network, mount, umount, \
-                   signal, ptrace, unix,\n deny /forbidden r,\n}\n";
-    let file = lab.file("profile", profile).display().to_string();
-    let parser = |flag: &str| {
-        let status = std::process::Command::new("apparmor_parser")
-            .args([flag, "--skip-cache", &file])
-            .status();
-        assert!(status.unwrap().success(), "apparmor_parser {flag}");
-    };
-    parser("--replace");
-    let mut bundle = lab.bundle();
-    fs::write(bundle.rootfs().join("forbidden"), "").unwrap();
-    bundle
-        .set("/process/apparmorProfile", json!("corten_test_profile"))
-        .sh("cat /proc/self/attr/current; cat /forbidden 2>/dev/null || echo denied");
-    let done = lab.run(&bundle);
-    parser("--remove");
-    assert_eq!(
-        done.ok().lines(),
-        ["corten_test_profile (enforce)", "denied"]
-    );
 }
 
 fn resctrl_is_mounted() -> bool {

@@ -80,6 +80,10 @@ pub const CASES: &[Case] = &[
                 "/linux/mountLabel",
                 json!("system_u:object_r:box_file_t:s0"),
             ),
+            (
+                "/mounts/-",
+                json!({"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"}),
+            ),
         ];
         let host = Host {
             apparmor: false,

@@ -97,6 +97,8 @@ pub enum InitOp {
     },
     /// The mode of the directory that a tmpfs is going to hide.
     TakeMode { mount: Slot, destination: CString },
+    /// Labels a filesystem's root for SELinux, where the filesystem takes no label with its options.
+    LabelMount { mount: Slot, label: CString },
     /// Owner and mode of the directory that an empty volume is going to hide, as Docker does.
     OwnVolume { mount: Slot, destination: CString },
     /// Copies what a tmpfs is going to hide into it.
@@ -331,6 +333,7 @@ impl fmt::Display for InitOp {
             Self::TakeMode { destination, .. } => {
                 write!(f, "give it the mode of {}", text(destination))
             }
+            Self::LabelMount { label, .. } => write!(f, "give it the label {}", text(label)),
             Self::OwnVolume { destination, .. } => {
                 write!(
                     f,

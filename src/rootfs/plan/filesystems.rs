@@ -30,18 +30,26 @@ pub(super) fn filesystem(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'
         (_, "/") => (MountPoint::Directory, Some(Slot::ROOT)),
         _ => (MountPoint::Directory, None),
     };
-    mount_filesystem(planner, entry, filesystem, point, keep)
+    // The kernel made it with the ipc namespace, and refuses the option `context` for it.
+    let label = match entry.kind {
+        "mqueue" => mount_label(room)?,
+        _ => None,
+    };
+    mount_filesystem(planner, entry, filesystem, label, (point, keep))
+}
+
+/// linux.mountLabel, where there is SELinux.
+fn mount_label(room: &Room<'_>) -> Result<Option<CString>> {
+    let label = room.linux.mount_label.as_deref();
+    let label = label.filter(|label| !label.is_empty() && room.host.selinux);
+    label
+        .map(|label| c_string(label, || Field::new("linux.mountLabel")))
+        .transpose()
 }
 
 fn filesystem_of(room: &Room<'_>, entry: &Entry<'_>, kind: CString) -> Result<Filesystem> {
     let mut parameters = parameters(entry, &entry.options)?;
-    let label = room
-        .linux
-        .mount_label
-        .as_deref()
-        .filter(|label| !label.is_empty() && room.host.selinux);
-    if let (Some(label), "tmpfs" | "devpts" | "mqueue" | "ramfs") = (label, entry.kind) {
-        let label = c_string(label, || Field::new("linux.mountLabel"))?;
+    if let (Some(label), "tmpfs" | "devpts" | "ramfs") = (mount_label(room)?, entry.kind) {
         let option = annotations::context(&room.spec.annotations)?;
         parameters.push((option.to_owned(), Some(label)));
     }
@@ -85,8 +93,8 @@ pub(super) fn mount_filesystem(
     planner: &mut Planner,
     entry: &Entry<'_>,
     filesystem: Filesystem,
-    point: MountPoint,
-    keep: Option<Slot>,
+    label: Option<CString>,
+    (point, keep): (MountPoint, Option<Slot>),
 ) -> Result<()> {
     let destination = entry.destination.clone();
     let options = &entry.options;
@@ -97,7 +105,7 @@ pub(super) fn mount_filesystem(
     let takes_mode = entry.kind == "tmpfs" && !has_mode;
     let is_plain =
         options.propagation.is_empty() && options.recursive_set | options.recursive_clear == 0;
-    if is_plain && !takes_mode && !options.tmpcopyup {
+    if is_plain && !takes_mode && !options.tmpcopyup && label.is_none() {
         planner.init(
             InitOp::MountFilesystem {
                 filesystem,
@@ -132,6 +140,10 @@ pub(super) fn mount_filesystem(
             },
             entry.field.clone(),
         );
+    }
+    if let Some(label) = label {
+        let field = Field::new("linux.mountLabel");
+        planner.init(InitOp::LabelMount { mount, label }, field);
     }
     if options.tmpcopyup {
         planner.init(

@@ -513,8 +513,8 @@ fn cgroup(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>) -> Result<(
             planner,
             entry,
             filesystem,
-            MountPoint::Directory,
             None,
+            (MountPoint::Directory, None),
         );
     }
     // A cgroup2 mounted from the initial cgroup namespace would take the host's mount options over, so

@@ -72,6 +72,8 @@ impl InitOp {
                 "It is filled before anybody can see it, so it is attached nowhere yet.";
             Self::TakeMode { .. } => Mounts, "fchmod(2)", [fchmod openat2 openat fstat],
                 "A directory should not change its permissions because a tmpfs covers it.";
+            Self::LabelMount { .. } => Mounts, "setxattr(2)", [openat fsetxattr],
+                "The kernel made this filesystem with the ipc namespace, and takes no label for it as a mount option any more.";
             Self::OwnVolume { .. } => Mounts, "fchownat(2)",
                 [fchownat fchmod openat2 openat fstat getdents64],
                 "An empty volume belongs to whom the image says, as Docker does it; a used one is left alone.";
