@@ -122,7 +122,7 @@ pub(super) struct StepFlags {
     /// Stop before each step, show it, and wait for Enter
     #[arg(long)]
     step: bool,
-    /// Stop for the first time before this step: a number, an operation, or words of its sentence
+    /// Stop for the first time before this step: a number, an operation, a field of config.json, or words of its sentence
     #[arg(long, value_name = "OP", requires = "step")]
     until: Option<String>,
 }

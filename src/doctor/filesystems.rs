@@ -48,12 +48,12 @@ fn stacked(result: Result<()>) -> Outcome {
 }
 
 /// A mount namespace for a trial; of a user who has no privileges, in a user namespace where they have.
-struct Room {
+pub(super) struct Room {
     maps: Option<(CString, CString)>,
 }
 
 impl Room {
-    fn of(circumstances: &Circumstances) -> Self {
+    pub(super) fn of(circumstances: &Circumstances) -> Self {
         if circumstances.privileged {
             return Self { maps: None };
         }
@@ -68,7 +68,7 @@ impl Room {
         }
     }
 
-    fn enter(&self) -> Result<()> {
+    pub(super) fn enter(&self) -> Result<()> {
         if let Some((uids, gids)) = &self.maps {
             namespace::unshare(libc::CLONE_NEWUSER)?;
             fs::write_small(c"/proc/self/setgroups", b"deny")?;

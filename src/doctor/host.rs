@@ -109,6 +109,20 @@ pub(super) fn ip_forward(circumstances: &Circumstances) -> Outcome {
     }
 }
 
+pub(super) fn swap(_: &Circumstances) -> Outcome {
+    let text = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    // Below a heading.
+    let names: Vec<&str> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    match names.is_empty() {
+        true => Outcome::works("none"),
+        false => Outcome::doubt(format!("on {}", names.join(", "))),
+    }
+}
+
 pub(super) fn bridge(_: &Circumstances) -> Outcome {
     match knob("net.bridge.bridge-nf-call-iptables").as_deref() {
         Some("1") => Outcome::works("on"),

@@ -15,6 +15,7 @@ mod filesystems;
 mod host;
 mod kernel;
 mod namespaces;
+mod network;
 mod probes;
 mod programs;
 pub mod show;

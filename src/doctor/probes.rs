@@ -1,6 +1,8 @@
 //! The table of probes: what is asked, who cannot do without, why it matters, what mends it.
 
-use super::{Circumstances, Outcome, cgroups, filesystems, host, kernel, namespaces, programs};
+use super::{
+    Circumstances, Outcome, cgroups, filesystems, host, kernel, namespaces, network, programs,
+};
 
 /// How much depends on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -314,6 +316,55 @@ pub(super) const PROBES: &[Probe] = &[
         host::room,
         "a full filesystem fails in the middle of a create",
         "df -i; df; remove what is not needed",
+    ),
+    probe(
+        "veth pair",
+        [Not, Must, Must, Must, Should],
+        network::veth,
+        "a cable between a container and the host",
+        "modprobe veth",
+    ),
+    probe(
+        "bridge",
+        [Not, Must, Should, Should, Should],
+        network::bridge,
+        "containers of a network are plugged into one",
+        "modprobe bridge",
+    ),
+    probe(
+        "/dev/net/tun",
+        [Not, Not, Should, Not, Should],
+        network::tun,
+        "the network of a plain user's containers ends in a program (pasta, slirp4netns)",
+        "modprobe tun",
+    ),
+    probe(
+        "pasta or slirp4netns",
+        [Not, Not, Should, Not, Should],
+        programs::network_of_a_user,
+        "it carries the packets of a plain user's containers",
+        "apt install passt, or slirp4netns",
+    ),
+    probe(
+        "conmon",
+        [Not, Not, Must, Not, Not],
+        programs::conmon,
+        "it holds the terminal and the exit status of each container",
+        "apt install conmon",
+    ),
+    probe(
+        "network plugins",
+        [Not, Not, Should, Must, Not],
+        programs::plugins,
+        "they plug containers into networks",
+        "apt install netavark (podman), containernetworking-plugins (kubernetes)",
+    ),
+    probe(
+        "swap",
+        [Not, Not, Not, Should, Not],
+        host::swap,
+        "a kubelet refuses to start with swap unless it is told to",
+        "swapoff --all, or failSwapOn: false for the kubelet",
     ),
     probe(
         "ip_forward",

@@ -50,6 +50,28 @@ pub(super) fn firewall(_: &Circumstances) -> Outcome {
     there(&["iptables", "nft"])
 }
 
+pub(super) fn network_of_a_user(_: &Circumstances) -> Outcome {
+    there(&["pasta", "slirp4netns"])
+}
+
+pub(super) fn conmon(_: &Circumstances) -> Outcome {
+    there(&["conmon"])
+}
+
+/// Podman's own program is in none of the usual directories, and neither are the plugins of others.
+pub(super) fn plugins(circumstances: &Circumstances) -> Outcome {
+    let of_podman = ["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"];
+    let of_others = ["/opt/cni/bin/bridge", "/usr/lib/cni/bridge"];
+    let places = match circumstances.target {
+        super::Target::Podman => [of_podman, of_others].concat(),
+        _ => of_others.to_vec(),
+    };
+    match places.iter().find(|path| PathBuf::from(path).exists()) {
+        Some(path) => Outcome::works(*path),
+        None => Outcome::lacks(format!("none of {}", places.join(", "))),
+    }
+}
+
 /// The user of whom rootless containers would be: the caller, or who called sudo(8).
 fn plain_user() -> u32 {
     let euid = nix::unistd::geteuid().as_raw();

@@ -20,7 +20,7 @@ use crate::sys::{descriptor, fs, socket};
 /// What was asked for: `--step`, `--until`.
 #[derive(Clone, Debug)]
 pub struct Stepping {
-    /// Where to stop first: a number, the name of an operation, or words of a sentence.
+    /// Where to stop first: a number, the name of an operation, a field, or words of a sentence.
     pub until: Option<String>,
     /// How steps are shown on standard error.
     pub look: Look,
@@ -151,18 +151,33 @@ fn tell(text: &str) -> Result<()> {
         .act(|| "cannot write to standard error")
 }
 
+/// How a step can be meant, the surest way first. Words of a sentence come last, and without its paths: a bundle in a
+/// directory called `pivot` has many steps that say so.
+const WAYS: [fn(&Line<'_>, &str) -> bool; 5] = [
+    |line, wanted| wanted.parse() == Ok(line.number),
+    |line, wanted| plain(&line.operation) == plain(wanted),
+    |line, wanted| !wanted.is_empty() && line.field.to_string() == wanted,
+    |line, wanted| !wanted.is_empty() && plain(&line.operation).contains(&plain(wanted)),
+    |line, wanted| said(line, wanted.contains('/')).contains(wanted),
+];
+
+fn plain(text: &str) -> String {
+    text.replace(['-', '_', ' '], "").to_lowercase()
+}
+
+/// The sentence of a step, with its paths or without.
+fn said(line: &Line<'_>, with_paths: bool) -> String {
+    let words = line.sentence.split(' ');
+    let words = words.filter(|word| with_paths || !word.contains('/'));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// The number of the step that `--until` means.
 fn find(plan: &Plan, wanted: &str) -> Result<usize> {
     let lines = show::lines(plan);
-    let plain = |text: &str| text.replace(['-', '_', ' '], "").to_lowercase();
-    let by_number = wanted.parse().ok();
-    let is_named = |line: &&Line<'_>| plain(&line.operation) == plain(wanted);
-    let is_said = |line: &&Line<'_>| line.sentence.contains(wanted);
-    let found = lines
+    let found = WAYS
         .iter()
-        .find(|line| Some(line.number) == by_number)
-        .or_else(|| lines.iter().find(is_named))
-        .or_else(|| lines.iter().find(is_said));
+        .find_map(|fits| lines.iter().find(|line| fits(line, wanted)));
     let wrong = |text: String| Failure::new(Code::Usage, text).at(Field::new("--until"));
     let filter = lines.iter().find(|line| line.operation == "LoadFilter");
     if let (Some(line), Some(filter)) = (found, filter)
@@ -174,6 +189,6 @@ fn find(plan: &Plan, wanted: &str) -> Result<usize> {
     }
     found.map(|line| line.number).ok_or_else(|| {
         wrong(format!("no step of the plan is {wanted:?}"))
-            .hint("a number, the name of an operation or words of its sentence: corten explain --json shows them")
+            .hint("a number, the name of an operation, a field of config.json or words of its sentence: corten explain --json shows them")
     })
 }

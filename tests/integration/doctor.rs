@@ -14,6 +14,8 @@ tests![
     a_forbidden_namespace_is_found,
     a_filter_in_the_way_is_found,
     a_missing_program_is_found,
+    interfaces_are_found_as_ip_makes_them,
+    a_missing_device_is_found,
     a_runtime_directory_that_cannot_be_written_is_found,
     doctor_for_a_plain_user_tries_as_one,
     the_exit_status_of_doctor_is_that_of_the_worst,
@@ -179,6 +181,33 @@ fn a_filter_in_the_way_is_found(lab: &Lab) {
     }
     assert_eq!(check(&page, "openat2")["found"], "function not implemented");
     assert_eq!(check(&page, "seccomp filter")["state"], "ok");
+}
+
+fn interfaces_are_found_as_ip_makes_them(lab: &Lab) {
+    need(lab);
+    lab.need_program("ip");
+    let page = page(examined(lab, "docker"));
+    for (name, kind) in [("veth pair", "veth"), ("bridge", "bridge")] {
+        let script = format!("unshare --net ip link add trial0 type {kind}");
+        let works = Call::script(lab, &script).done().code == 0;
+        let wanted = if works { "ok" } else { "fail" };
+        assert_eq!(check(&page, name)["state"], wanted, "{page}");
+    }
+}
+
+fn a_missing_device_is_found(lab: &Lab) {
+    need(lab);
+    if !std::path::Path::new("/dev/net/tun").exists() {
+        skip("/dev/net/tun is not there anyway");
+    }
+    let hidden =
+        "exec unshare --mount sh -c 'mount -t tmpfs none /dev/net && exec \"$@\"' sh \"$@\"";
+    let page = page(examined(lab, "rootless").within(lab, hidden));
+    let tun = check(&page, "/dev/net/tun");
+    assert_eq!(
+        (&tun["state"], &tun["mend"]),
+        (&json!("warn"), &json!("modprobe tun"))
+    );
 }
 
 fn a_missing_program_is_found(lab: &Lab) {

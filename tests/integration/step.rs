@@ -141,7 +141,11 @@ fn until_runs_without_stopping(lab: &Lab) {
     lab.need_corten("runc has no steps");
     let mut bundle = lab.bundle();
     bundle.args(RAN);
-    for until in ["PivotRoot", "pivot-root", "pivot into"] {
+    // Words of a path are none of the step's.
+    let elsewhere = bundle.rootfs().join("data/into the root");
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    bundle.bind(&elsewhere, "/pivot", &["rbind"]);
+    for until in ["PivotRoot", "pivot", "pivot into", "into the root"] {
         let (running, mut terminal, _) = stepper(lab, &bundle, &["--until", until]);
         let text = terminal.expect(PROMPT);
         assert_eq!(text.matches(PROMPT).count(), 1);
