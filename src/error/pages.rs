@@ -125,7 +125,7 @@ impl Kind {
                 causes "/etc/subuid or /etc/subgid grants this user fewer ids, or others" "newuidmap and newgidmap are not installed, or have lost their set-user-ID bit" "a range overlaps another one";
                 do "grep $USER /etc/subuid /etc/subgid, and use those ranges" "install the package uidmap" "map only your own id: one line, size 1";
                 example "linux.uidMappings: newuidmap refuses the id map: newuidmap: uid range [0-65536) -> [100000-165536) not allowed (/etc/subuid and /etc/subgid grant ids)";
-            SecurityModule: "the security module is not enabled, or does not know the label",
+            SecurityModule: "a security module is off, or does not know the label",
                 "The configuration wants the program confined by AppArmor or SELinux, and the kernel runs without it, or its policy has no such profile or label. Going on would be less protection than was asked for.";
                 causes "another distribution than the one that the configuration was made for" "the module is disabled on the kernel's command line" "the profile was not loaded at boot, or is misspelt";
                 do "cat /sys/kernel/security/lsm: is the module there?" "aa-status lists the profiles that are loaded; apparmor_parser --replace FILE loads one" "take the label out of the configuration, or enable the module";
