@@ -34,6 +34,11 @@ const BREACHES: &[Breach] = &[
         |op| matches!(op, InitOp::PivotRoot),
     ),
     (
+        "a path of the host looked up below the overlay",
+        |op| matches!(op, InitOp::CloneTree { .. }),
+        |op| matches!(op, InitOp::MountOverlayRoot { .. }),
+    ),
+    (
         "a mask before the pivot",
         |op| matches!(op, InitOp::MaskPath(_)),
         |op| matches!(op, InitOp::PivotRoot),

@@ -121,6 +121,11 @@ const LAWS: &[Law] = &[
         |op| matches!(op, InitOp::PivotRoot | InitOp::ChangeRoot),
     ),
     (
+        "what the host gives is taken before an overlay covers /, within which a link's .. would lead",
+        |op| matches!(op, InitOp::CloneTree { .. }),
+        |op| matches!(op, InitOp::MountOverlayRoot { .. }),
+    ),
+    (
         "a path is hidden after the pivot",
         |op| matches!(op, InitOp::PivotRoot | InitOp::ChangeRoot),
         |op| matches!(op, InitOp::MaskPath(_) | InitOp::ReadonlyPath(_)),

@@ -101,6 +101,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
             "NOTIFY_SOCKET",
         )?;
     }
+    rootfs::take_sources_first(&mut planner);
     namespaces::clone(
         &mut planner,
         &namespaces,

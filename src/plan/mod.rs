@@ -97,6 +97,19 @@ impl Planner {
         self.plan.init.insert(place, Step { op, field });
     }
 
+    /// Puts all of init's steps of one kind in front of the first of another, in their order.
+    pub fn init_before(&mut self, earlier: fn(&InitOp) -> bool, later: fn(&InitOp) -> bool) {
+        let steps = &mut self.plan.init;
+        let Some(place) = steps.iter().position(|step| later(&step.op)) else {
+            return;
+        };
+        let behind = steps.split_off(place);
+        let (first, rest): (Vec<_>, Vec<_>) =
+            behind.into_iter().partition(|step| earlier(&step.op));
+        steps.extend(first);
+        steps.extend(rest);
+    }
+
     /// Init's list so far.
     pub fn init_steps(&self) -> &[Step<InitOp>] {
         &self.plan.init

@@ -144,6 +144,15 @@ pub fn bind_state(
     Ok(())
 }
 
+/// Init: what the host gives is taken before an overlay covers `/`. From there on `..` at the top of the host's tree leads
+/// into the overlay, so a link such as `/etc/resolv.conf -> ../run/resolv.conf` would be followed within the image.
+pub fn take_sources_first(planner: &mut Planner) {
+    planner.init_before(
+        |op| matches!(op, InitOp::CloneTree { .. }),
+        |op| matches!(op, InitOp::MountOverlayRoot { .. }),
+    );
+}
+
 /// Init: the pivot and what comes after it.
 pub fn enter(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     let masks = !room.linux.masked_paths.is_empty();

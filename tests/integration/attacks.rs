@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::harness::{Bundle, Done, Lab, host, tests};
 
 tests![
+    a_link_of_the_host_is_not_followed_within_an_overlay,
     a_link_in_place_of_proc_or_sys_is_refused,
     a_link_in_place_of_dev_is_refused,
     a_hidden_path_does_not_depend_on_the_null_device_of_the_image,
@@ -363,4 +364,28 @@ fn a_created_container_has_no_abstract_socket(lab: &Lab) {
         assert!(!(is_its && is_abstract), "{line}");
     }
     container.end();
+}
+
+/// Where `/` is covered by the overlay, `..` at the top of the host's tree leads into it, and so to links of the image.
+fn a_link_of_the_host_is_not_followed_within_an_overlay(lab: &Lab) {
+    lab.need_corten("runc has no overlay roots");
+    let mut bundle = lab.bundle();
+    let (right, wrong) = (lab.file("right", "right"), lab.file("wrong", "wrong"));
+    let up = "../".repeat(right.components().count());
+    let link = lab.path("link");
+    symlink(
+        format!(
+            "{up}{}",
+            right.display().to_string().trim_start_matches('/')
+        ),
+        &link,
+    )
+    .unwrap();
+    // The image has a link at the same path, to another file of the host.
+    let inside = bundle.rootfs().join(right.strip_prefix("/").unwrap());
+    fs::create_dir_all(inside.parent().unwrap()).unwrap();
+    symlink(&wrong, &inside).unwrap();
+    bundle.bind(&link, "/seen", &["bind"]).sh("cat /seen");
+    let done = lab.run_with(&bundle, &["--overlay", "tmpfs"]).ok();
+    assert_eq!(done.out, "right");
 }

@@ -52,7 +52,11 @@ pub const CASES: &[Case] = &[
     ("mount_options", || {
         plan(&mounts(), &request(), &Host::ideal())
     }),
-    ("overlay", || plan(&base(), &overlaid(), &Host::ideal())),
+    ("overlay", || {
+        let bind = json!({"destination": "/data", "source": "/srv/data", "options": ["rbind"]});
+        let config = patched(&base(), &[("/mounts/-", bind)]);
+        plan(&config, &overlaid(), &Host::ideal())
+    }),
     ("overlay_in_user_namespace", || {
         plan(&user_namespace(), &overlaid(), &Host::ideal())
     }),
