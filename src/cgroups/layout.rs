@@ -162,6 +162,11 @@ impl CgroupHost {
     }
 }
 
+/// The caller's own cgroup.
+pub fn own() -> Result<Option<String>> {
+    Ok(own_cgroup(&read(c"/proc/self/cgroup")?))
+}
+
 /// Where the v2 tree is mounted, for commands that need no more than that.
 pub fn mount_point() -> Result<&'static Path> {
     probe_layout().map(Layout::mount_point)

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::checkpoint::CriuFlags;
 use super::{Call, Subcommand, Words, absolute};
-use crate::criu::plan::Flags;
+use crate::criu::plan::{Cgroups, Flags};
 use crate::engine::{
     self, AtEnd, Attachment, CreateRequest, Keyring, RestoreRequest, RootChange, RunRequest,
     Subreaper,
@@ -67,11 +67,17 @@ impl Subcommand for Restore {
             return Err(Failure::new(Code::Usage, text).at(Field::new("--no-pivot")));
         }
         let (image, work) = self.flags.places()?;
+        let asked = self.flags.flags()?;
+        if asked.cgroups == Cgroups::Strict {
+            let text =
+                "strict wants no cgroup there, and the container's is made before criu is asked";
+            return Err(Failure::new(Code::Usage, text).at(Field::new("--manage-cgroups-mode")));
+        }
         let flags = Flags {
             tcp_close: self.tcp_close,
             lsm_profile: self.lsm_profile.clone(),
             lsm_mount_context: self.lsm_mount_context.clone(),
-            ..self.flags.flags()?
+            ..asked
         };
         engine::restore(&RestoreRequest {
             run: self.request(call)?,

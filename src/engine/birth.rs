@@ -576,6 +576,7 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         | Op::StartInit { .. }
         | Op::HandOverNetwork
         | Op::AdoptInit
+        | Op::MoveToUnit { .. }
         | Op::WriteIdMaps { .. }
         | Op::OpenNetwork { .. }
         | Op::CompareIdMaps(_)

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused, birth};
 use crate::cgroups;
+use crate::cgroups::layout::Access;
 use crate::config::{self, Capabilities, Process, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::Runtime;
@@ -31,7 +32,8 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         Attachment::Detached => Stay::Detach,
     };
     let target = target(&container, request)?;
-    let plan_request = plan_request(request, &target, &spec, &process, stay)?;
+    let unit = unit(&container, &target, &host)?;
+    let plan_request = plan_request(request, &target, &spec, &process, stay, unit)?;
     let plan = exec::process(&spec, &process, &plan_request, &host)?;
     check::check(&plan)?;
     for warning in &plan.warnings {
@@ -116,6 +118,7 @@ fn plan_request(
     spec: &Spec,
     process: &Process,
     stay: Stay,
+    unit: Option<String>,
 ) -> Result<exec::ExecRequest> {
     let console =
         match terminal::console(process.terminal, stay, request.console_socket.as_deref())? {
@@ -137,7 +140,19 @@ fn plan_request(
             Some(_) => Some(cgroup(request)?),
             None => no_cgroup(request)?,
         },
+        unit,
     })
+}
+
+/// The container's unit, where systemd alone may move a process into it.
+fn unit(container: &Container, target: &Target, host: &Host) -> Result<Option<String>> {
+    let record = container.record().cgroup.as_ref();
+    let unit = record.and_then(|cgroup| cgroup.unit.clone());
+    let (Some(path), Some(unit), false) = (&target.cgroup, unit, host.privileged) else {
+        return Ok(None);
+    };
+    let is_denied = host.cgroup.probe_access(path)? == Access::Denied;
+    Ok(Some(unit).filter(|_| is_denied))
 }
 
 /// criu restores into a time namespace, in which monotonic clocks go on from where they were. No configuration

@@ -406,6 +406,11 @@ impl<'a> Runtime<'a> {
                 Errno(libc::EPIPE) => self.end_of_init(),
                 errno => Failure::system(act(), errno),
             }),
+            RuntimeOp::MoveToUnit { unit, below } => {
+                systemd::run::attach(unit, below, self.pid()?)?;
+                self.placeholder = None;
+                Ok(())
+            }
             RuntimeOp::AdoptInit => self.adopt_init(),
             RuntimeOp::StartRestore => self.start_restore(),
             op => self.init_step(op),
@@ -641,7 +646,10 @@ impl<'a> Runtime<'a> {
             };
             started = clone::start(self.plan, &mut self.slots, control, setting, request);
         }
-        self.placeholder = None;
+        // Else the unit would be empty for a moment, and systemd would remove it.
+        if birthplace != Birthplace::Elsewhere {
+            self.placeholder = None;
+        }
         self.init = Some(started.act(act).map_err(|failure| {
             let into = cgroup.and_then(|_| why_not_into(failure.errno()));
             match into {

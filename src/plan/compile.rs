@@ -87,6 +87,14 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     };
 
     begin_init(&mut planner, host, circumstances.as_ref())?;
+    let unit = cgroup.as_ref().and_then(|cgroup| cgroup.unit.as_ref());
+    let service = host.cgroup.service.as_ref();
+    let is_outside = service.is_some_and(|service| service.caller == systemd::Caller::Outside);
+    let moved = unit.filter(|_| is_outside).map(|unit| unit.name.clone());
+    if moved.is_some() {
+        // Before the cgroup namespace is made, whose root is where init is then.
+        planner.init(InitOp::Await(Gate::Moved), Field::new("linux.cgroupsPath"));
+    }
     namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;
     if request.keyring == Keyring::New {
         keyring(&mut planner, request)?;
@@ -105,9 +113,15 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     namespaces::clone(
         &mut planner,
         &namespaces,
-        Birthplace::of(cgroup.as_ref()),
+        match moved {
+            Some(_) => Birthplace::Elsewhere,
+            None => Birthplace::of(cgroup.as_ref()),
+        },
         host,
     );
+    if let Some(unit) = moved {
+        move_init(&mut planner, unit, String::new());
+    }
     limit(&mut planner, &room, cgroup);
     on_the_host(&mut planner, &room);
     if let Some((groups, _)) = &groups {
@@ -145,6 +159,13 @@ fn begin_init(
     circumstances.map_or(Ok(()), |circumstances| {
         process::label(planner, circumstances)
     })
+}
+
+/// Runtime: once there is an init to move, and before it does anything that depends on it.
+pub(super) fn move_init(planner: &mut Planner, unit: String, below: String) {
+    let field = || Field::new("linux.cgroupsPath");
+    planner.runtime(RuntimeOp::MoveToUnit { unit, below }, field());
+    planner.runtime(RuntimeOp::Open(Gate::Moved), field());
 }
 
 /// From the assembled root to the one that the program sees; the terminal is of its /dev.

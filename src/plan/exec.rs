@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::compile::{console, filter, give_pid, load_filter, pass_listener, terminal};
+use super::compile::{console, filter, give_pid, load_filter, move_init, pass_listener, terminal};
 use super::memory;
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
 use super::request::{Console, Start};
@@ -35,6 +35,8 @@ pub struct ExecRequest {
     /// `--cgroup`: below the container's cgroup; empty for that itself. None: the process stays in the
     /// runtime's.
     pub cgroup: Option<String>,
+    /// The unit into which systemd has to move the process.
+    pub unit: Option<String>,
 }
 
 impl ExecRequest {
@@ -173,12 +175,23 @@ fn start_inside(
     planner.prepare(
         RuntimeOp::StartInit {
             namespaces: 0,
-            birthplace: Birthplace::of(request.cgroup.as_ref()),
+            birthplace: match request.unit {
+                Some(_) => Birthplace::Elsewhere,
+                None => Birthplace::of(request.cgroup.as_ref()),
+            },
         },
         Field::default(),
     );
     if pid != 0 {
         planner.prepare(RuntimeOp::LeavePidNamespace, Field::default());
+    }
+    if let Some(unit) = &request.unit {
+        let below = request.cgroup.as_deref().unwrap_or_default();
+        let below = match below.trim_matches('/') {
+            "" => String::new(),
+            below => format!("/{below}"),
+        };
+        move_init(planner, unit.clone(), below);
     }
     Ok(list)
 }
@@ -201,6 +214,9 @@ fn enter_container(
         planner.init(InitOp::LetGoOfExecutable, Field::default());
     }
     process::label(planner, circumstances)?;
+    if request.unit.is_some() {
+        planner.init(InitOp::Await(Gate::Moved), Field::new("linux.cgroupsPath"));
+    }
     let own = container.map(|_| planner.slot());
     if let Some(list) = own {
         planner.init(InitOp::OpenNamespaces { list }, Field::default());

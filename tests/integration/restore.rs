@@ -14,11 +14,11 @@ tests![
     a_process_that_joined_a_restored_container_is_saved_with_it,
     a_file_of_options_counts_more_than_what_is_asked,
     cgroups_that_criu_leaves_alone_are_the_runtime_s,
-    a_namespace_that_no_image_has_is_missed,
+    images_without_cgroups_come_back_into_a_cgroup_namespace,
     an_interface_is_still_in_the_network_that_was_joined,
     other_mounts_from_outside_are_refused,
     a_scope_of_systemd_comes_back,
-    a_mode_for_cgroups_does_what_it_says,
+    a_mode_that_wants_no_cgroup_is_refused_at_restore,
     a_socket_from_outside_is_only_saved_when_asked_for,
     a_network_comes_back_empty,
     connections_come_back_closed,
@@ -134,21 +134,21 @@ fn cgroups_that_criu_leaves_alone_are_the_runtime_s(lab: &Lab) {
     assert!(!other.exists());
 }
 
-fn a_namespace_that_no_image_has_is_missed(lab: &Lab) {
+fn images_without_cgroups_come_back_into_a_cgroup_namespace(lab: &Lab) {
     need_criu(lab);
     let (mut bundle, counted) = counter(lab);
     bundle.unshare("cgroup");
     let container = lab.start(&bundle);
     goes_on(&counted);
     let image = checkpoint(lab, &container, &IGNORE);
-    let path = bundle.dir.display().to_string();
-    let flags = ["--detach", "--image-path", &image, "--bundle", &path];
-    let done = call(lab, &[&["restore"], &flags[..], &[&container.id]].concat());
-    done.fails(
-        1,
-        "criu has not made the container's cgroup namespace again",
-    );
-    container.corten(&["state"], &[]).fails(1, "does not exist");
+    restore(lab, &bundle, &image, &[], &container.id);
+    goes_on(&counted);
+    let own = fs::read_link("/proc/self/ns/cgroup").unwrap();
+    let its = fs::read_link(format!("/proc/{}/ns/cgroup", container.pid())).unwrap();
+    assert_ne!(own, its);
+    let seen = container.exec(&["cat", "/proc/1/cgroup"]).ok().out;
+    assert_eq!(seen.trim(), "0::/");
+    container.end();
 }
 
 fn an_interface_is_still_in_the_network_that_was_joined(lab: &Lab) {
@@ -260,24 +260,20 @@ fn a_scope_of_systemd_comes_back(lab: &Lab) {
     assert!(!scope.exists());
 }
 
-/// Soft keeps the limits that are there, full brings those of the images, strict wants no cgroup there.
-fn a_mode_for_cgroups_does_what_it_says(lab: &Lab) {
+fn a_mode_that_wants_no_cgroup_is_refused_at_restore(lab: &Lab) {
     need_criu(lab);
     let (bundle, counted) = counter(lab);
-    for mode in ["soft", "full", "strict"] {
-        let container = lab.start(&bundle);
-        goes_on(&counted);
-        let mode = ["--manage-cgroups-mode", mode];
-        let image = checkpoint(lab, &container, &mode);
-        let path = bundle.dir.display().to_string();
-        let flags = ["--detach", "--image-path", &image, "--bundle", &path];
-        let words = [&["restore"], &flags[..], &mode, &[&container.id]].concat();
-        let done = call(lab, &words).ok();
-        assert_eq!(done.err, "");
-        goes_on(&counted);
-        container.end();
-        fs::remove_dir_all(image).unwrap();
-    }
+    let container = lab.start(&bundle);
+    goes_on(&counted);
+    let image = checkpoint(lab, &container, &["--manage-cgroups-mode", "strict"]);
+    let path = bundle.dir.display().to_string();
+    let flags = ["--detach", "--image-path", &image, "--bundle", &path];
+    let strict = ["restore", "--manage-cgroups-mode", "strict"];
+    call(lab, &[&strict[..], &flags, &[&container.id]].concat())
+        .fails(1, "--manage-cgroups-mode: strict wants no cgroup");
+    restore(lab, &bundle, &image, &[], &container.id);
+    goes_on(&counted);
+    container.end();
 }
 
 /// A directory with a socket of the host's; its listener lives as long as the guard.
@@ -301,7 +297,7 @@ fn a_socket_from_outside_is_only_saved_when_asked_for(lab: &Lab) {
     let id = lab.id();
     let path = bundle.write();
     let script = "import os,socket,sys\n\
-                  s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); os.dup2(s.fileno(),3)\n\
+                  s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); os.dup2(s.fileno(),3); os.set_inheritable(3,True)\n\
                   os.execvp(sys.argv[2],sys.argv[2:])";
     let socket = directory.join("sock").display().to_string();
     let words = [

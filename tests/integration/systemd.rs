@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::harness::call::Call;
-use crate::harness::{Bundle, Done, Lab, skip, tests};
+use crate::harness::call::{Call, eventually};
+use crate::harness::{Bundle, Done, Lab, host, rootfs, skip, tests};
 
 tests![
     a_cgroups_path_that_is_no_unit_is_refused,
@@ -17,6 +17,7 @@ tests![
     annotations_are_properties_of_the_unit,
     a_unit_that_is_there_is_not_taken,
     a_unit_goes_with_its_container,
+    from_a_login_the_user_s_systemd_moves_processes_into_units,
 ];
 
 const PRIVATE: &str = "/run/systemd/private";
@@ -224,4 +225,70 @@ fn a_unit_goes_with_its_container(lab: &Lab) {
         end(lab, &id);
         assert_eq!(property(lab, &id, "ActiveState"), "inactive");
     }
+}
+
+/// Whom this host knows, and who has no containers.
+const GAMES: u32 = 5;
+
+/// A command of a user who is in no unit of the own systemd, as after a login.
+fn by_games(lab: &Lab, home: &Path, words: &[&str]) -> Done {
+    let mut call = Call::new(lab, &host::binary());
+    for word in [&["--systemd-cgroup"], words].concat() {
+        call.arg(word);
+    }
+    let script = format!(
+        "cd {} && exec setpriv --reuid {GAMES} --regid {GAMES} --clear-groups --inh-caps=-all \"$@\"",
+        home.display()
+    );
+    call.within(lab, &script)
+        .env("HOME", &home.display().to_string())
+        .env("XDG_RUNTIME_DIR", &format!("/run/user/{GAMES}"))
+        .done()
+}
+
+fn from_a_login_the_user_s_systemd_moves_processes_into_units(lab: &Lab) {
+    need_systemd(lab);
+    let service = format!("user@{GAMES}.service");
+    let manager = |verb: &str| {
+        let mut call = Call::new(lab, &lab.need_program("systemctl"));
+        call.arg(verb).arg(&service);
+        call.deadline(std::time::Duration::from_secs(90)).done()
+    };
+    if manager("start").code != 0 {
+        skip("no systemd of a user can be started here");
+    }
+    let bus = format!("/run/user/{GAMES}/systemd/private");
+    eventually("the user's systemd listens", || Path::new(&bus).exists());
+    let home = lab.path("home");
+    fs::create_dir(&home).unwrap();
+    let mut bundle = lab.bundle();
+    rootfs::give(&home, GAMES);
+    rootfs::give(&bundle.dir, GAMES);
+    let dir = bundle.dir.display().to_string();
+    by_games(lab, &home, &["spec", "--rootless", "--bundle", &dir]).ok();
+    let text = fs::read(bundle.dir.join("config.json")).unwrap();
+    bundle.config = serde_json::from_slice(&text).unwrap();
+    bundle
+        .set("/process/terminal", json!(false))
+        .unshare("cgroup")
+        .sh("cat /proc/self/cgroup >/seen; exec sleep 1000");
+    let (dir, id) = (bundle.write(), lab.id());
+    let words = ["run", "--detach", "--bundle", &dir, &id];
+    by_games(lab, &home, &words).ok();
+    let seen = bundle.rootfs().join("seen");
+    eventually("the program runs", || {
+        fs::read_to_string(&seen).is_ok_and(|text| text.ends_with('\n'))
+    });
+    assert_eq!(fs::read_to_string(&seen).unwrap(), "0::/\n");
+    let state = by_games(lab, &home, &["state", &id]).ok().json();
+    let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", state["pid"])).unwrap();
+    let unit = format!("/{service}/user.slice/runc-{id}.scope\n");
+    assert!(cgroup.ends_with(&unit), "{cgroup}");
+    let exec = ["exec", "--detach", &id, "sleep", "1000"];
+    by_games(lab, &home, &exec).ok();
+    let pids = by_games(lab, &home, &["ps", "--format", "json", &id]).ok();
+    let pids = pids.json();
+    assert_eq!(pids.as_array().unwrap().len(), 2, "{pids}");
+    by_games(lab, &home, &["delete", "--force", &id]).ok();
+    manager("stop").ok();
 }

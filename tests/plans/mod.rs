@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use corten::cgroups::DeviceFilter;
 use corten::cgroups::layout::Access;
+use corten::cgroups::systemd::plan::{Caller, Owner, Service};
 use corten::config::{Process, Spec};
 use corten::error::Field;
 use corten::host::Host;
@@ -110,6 +111,19 @@ pub const CASES: &[Case] = &[
     ("exec", || {
         exec(&base(), Some(String::new()), &Host::ideal())
     }),
+    ("unit_from_a_login", || {
+        let config = without_cgroup(&user_namespace());
+        plan(&config, &request(), &logged_in())
+    }),
+    ("exec_from_a_login", || {
+        let unit = Some("runc-box.scope".to_owned());
+        exec_into(
+            &user_namespace(),
+            Some("below".to_owned()),
+            unit,
+            &logged_in(),
+        )
+    }),
     ("exec_in_user_namespace", || {
         exec(&user_namespace(), Some(String::new()), &Host::ideal())
     }),
@@ -124,6 +138,10 @@ fn plan(config: &Value, request: &Request, host: &Host) -> Plan {
 }
 
 fn exec(config: &Value, cgroup: Option<String>, host: &Host) -> Plan {
+    exec_into(config, cgroup, None, host)
+}
+
+fn exec_into(config: &Value, cgroup: Option<String>, unit: Option<String>, host: &Host) -> Plan {
     let spec: Spec = serde_json::from_value(config.clone()).unwrap();
     let process: Process = serde_json::from_value(config["process"].clone()).unwrap();
     let linux = spec.linux.as_ref().unwrap();
@@ -140,6 +158,7 @@ fn exec(config: &Value, cgroup: Option<String>, host: &Host) -> Plan {
         kept_descriptors: 0,
         variables: Vec::new(),
         cgroup,
+        unit,
     };
     exec::process(&spec, &process, &request, host).unwrap()
 }
@@ -153,6 +172,17 @@ fn unprivileged() -> Host {
         grantable: 0,
         ..Host::ideal()
     }
+}
+
+/// One whose units are below another cgroup than that of the login.
+fn logged_in() -> Host {
+    let mut host = unprivileged();
+    host.cgroup.service = Some(Service {
+        owner: Owner::User,
+        cgroup: "user.slice/user-1000.slice/user@1000.service".to_owned(),
+        caller: Caller::Outside,
+    });
+    host
 }
 
 /// One who may not make a cgroup either.

@@ -13,6 +13,17 @@ pub struct Service {
     pub owner: Owner,
     /// Its own cgroup, below which units are: `` or `user.slice/user-1000.slice/user@1000.service`.
     pub cgroup: String,
+    /// Whether the caller is below that, and so may have its children born into units.
+    pub caller: Caller,
+}
+
+/// Where the caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// In a unit of this systemd; or it is root of the machine, who may put a process anywhere.
+    Within,
+    /// Somewhere else, such as in the scope of a login: systemd alone may move a process from there to here.
+    Outside,
 }
 
 /// Whose units a systemd has.
@@ -304,6 +315,7 @@ mod tests {
         Service {
             owner: Owner::System,
             cgroup: String::new(),
+            caller: Caller::Within,
         }
     }
 
@@ -317,6 +329,7 @@ mod tests {
         let user = Service {
             owner: Owner::User,
             cgroup: "user.slice/user-7.slice/user@7.service".into(),
+            caller: Caller::Outside,
         };
         let own = |text: &str| text.to_owned();
         for (path, service, expected) in [

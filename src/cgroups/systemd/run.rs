@@ -1,9 +1,12 @@
 //! Starts, changes and stops units.
 
+use std::path::Path;
+
 use super::bus::{Bus, Fault};
-use super::plan::{Kind, Owner, Property, Service, Unit};
+use super::plan::{Caller, Kind, Owner, Property, Service, Unit};
 use super::value::Value;
 use super::wire::Writer;
+use crate::cgroups::layout;
 use crate::cgroups::plan::PATH_FIELD;
 use crate::error::{Code, Failure, Result};
 
@@ -36,9 +39,18 @@ pub fn service() -> Result<Service> {
             .property("ControlGroup")
             .map_err(|fault| fault.of("cannot ask the user's systemd for its cgroup".to_owned()))?,
     };
+    let cgroup = cgroup.trim_matches('/').to_owned();
+    let own = layout::own()?.unwrap_or_default();
+    let is_within =
+        owner() == Owner::System || Path::new(own.trim_matches('/')).starts_with(&cgroup);
     Ok(Service {
         owner: owner(),
-        cgroup: cgroup.trim_matches('/').to_owned(),
+        caller: if is_within {
+            Caller::Within
+        } else {
+            Caller::Outside
+        },
+        cgroup,
     })
 }
 
@@ -107,6 +119,18 @@ fn start_body(unit: &Unit, member: Option<i32>) -> Writer {
     );
     body.array(8, |_| {});
     body
+}
+
+/// Moves a process into a unit, or into a cgroup below its own. systemd asks the machine's where it may not.
+pub fn attach(unit: &str, below: &str, pid: i32) -> Result<()> {
+    let mut body = Writer::default();
+    body.string(unit);
+    body.string(below);
+    body.array(4, |pids| pids.u32(pid.cast_unsigned()));
+    connect()?
+        .manager("AttachProcessesToUnit", "ssau", &body)
+        .map(|_| ())
+        .map_err(|fault| fault.of(format!("cannot have systemd move a process into {unit}")))
 }
 
 /// Other limits. Not written to any file: with the machine, or the unit, they are gone.

@@ -67,6 +67,8 @@ pub enum Birthplace {
     Cgroup,
     /// The runtime's, for want of another one.
     Here,
+    /// The runtime's, from where systemd moves it.
+    Elsewhere,
 }
 
 impl Birthplace {

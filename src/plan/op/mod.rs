@@ -99,6 +99,8 @@ pub enum Gate {
     Adopted = 8,
     /// The runtime has made the network namespace, which comes with the byte.
     NetworkMade = 9,
+    /// systemd has moved init into the container's cgroup.
+    Moved = 10,
 }
 
 impl Gate {
@@ -110,6 +112,7 @@ impl Gate {
             | Self::HooksDone
             | Self::Recorded
             | Self::Adopted
+            | Self::Moved
             | Self::NetworkMade => Actor::Runtime,
             Self::MountsReady | Self::Prepared | Self::ListenerExpected => Actor::Init,
         }
@@ -126,6 +129,7 @@ impl Gate {
             Self::Recorded => "the container is recorded",
             Self::Adopted => "the runtime holds the process that init went on in",
             Self::ListenerExpected => "the system call filter is about to be loaded",
+            Self::Moved => "init is in the container's cgroup",
             Self::NetworkMade => "the network namespace is made",
         }
     }

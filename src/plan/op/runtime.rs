@@ -106,6 +106,8 @@ pub enum RuntimeOp {
         namespaces: i32,
         birthplace: Birthplace,
     },
+    /// AttachProcessesToUnit of systemd.
+    MoveToUnit { unit: String, below: String },
     /// unshare(2) and setns(2) back, while init is at work; init is sent the descriptor.
     HandOverNetwork,
     /// The child that goes on after ContinueInChild.
@@ -243,6 +245,7 @@ impl fmt::Display for RuntimeOp {
             Self::StartInit { namespaces, .. } => {
                 write!(f, "clone init with {} new", Namespaces(*namespaces))
             }
+            Self::MoveToUnit { unit, .. } => write!(f, "have systemd move init into {unit}"),
             Self::AdoptInit => f.write_str("take over the process that goes on as init"),
             Self::WriteIdMaps {
                 writer: MapWriter::Runtime,

@@ -33,6 +33,9 @@ impl RuntimeOp {
             Self::StartUnit { .. } => Cgroup, "org.freedesktop.systemd1(5)",
                 [socket connect sendmsg recvmsg write read ppoll clone3 openat openat2 fstat pidfd_send_signal waitid],
                 "On a host whose cgroups are systemd's, the cgroup is a unit that systemd makes.";
+            Self::MoveToUnit { .. } => Cgroup, "org.freedesktop.systemd1(5)",
+                [socket connect sendmsg recvmsg write read ppoll pidfd_send_signal waitid],
+                "From a login a plain user may not move a process into its own systemd's units; systemd may.";
             Self::CreateCgroup { .. } => Cgroup, "cgroups(7)",
                 [mkdirat openat openat2 read write fstat],
                 "All processes of the container are in it: to limit, to count, to freeze, to kill them together.";
