@@ -56,7 +56,7 @@ pub fn update(directory: BorrowedFd<'_>, unit: Option<&str>, wanted: Resources) 
         }
         undo.extend(old);
     }
-    let warning = unit.and_then(|_| systemd::plan::conflict(&writes));
+    let warning = unit.and_then(|_| systemd::plan::conflict(&wanted));
     Ok(Updated { writes, warning })
 }
 

@@ -404,7 +404,7 @@ fn limit(planner: &mut Planner, room: &Room<'_>, cgroup: Option<cgroups::plan::C
         return;
     };
     if cgroup.unit.is_some()
-        && let Some(warning) = systemd::conflict(&cgroup.writes)
+        && let Some(warning) = systemd::conflict(&room.linux.resources)
     {
         planner.warn(warning.to_owned());
     }

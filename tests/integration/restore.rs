@@ -11,6 +11,7 @@ use crate::harness::{Bundle, Lab, skip, tests};
 
 tests![
     mounts_over_links_and_below_others_come_back,
+    a_root_on_a_shared_mount_comes_back,
     a_process_that_joined_a_restored_container_is_saved_with_it,
     a_file_of_options_counts_more_than_what_is_asked,
     cgroups_that_criu_leaves_alone_are_the_runtime_s,
@@ -52,6 +53,33 @@ fn mounts_over_links_and_below_others_come_back(lab: &Lab) {
         assert!(done.err.contains("Read-only"), "{done:?}");
     }
     container.end();
+}
+
+/// As every mount of a host is that systemd has booted.
+fn a_root_on_a_shared_mount_comes_back(lab: &Lab) {
+    need_criu(lab);
+    let place = lab.dir.display();
+    let script = format!("mount --bind {place} {place} && mount --make-shared {place}");
+    Call::script(lab, &script).done().ok();
+    let (bundle, counted) = counter(lab);
+    let container = lab.start(&bundle);
+    goes_on(&counted);
+    let masters = || {
+        let text = fs::read_to_string(format!("/proc/{}/mountinfo", container.pid())).unwrap();
+        let slaves = text.lines().filter(|line| line.contains(" master:"));
+        let places = slaves.filter_map(|line| line.split(' ').nth(4));
+        places.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = masters();
+    assert!(before.contains(&"/".to_owned()), "{before:?}");
+    for _ in 0..2 {
+        let image = checkpoint(lab, &container, &[]);
+        restore(lab, &bundle, &image, &[], &container.id);
+        goes_on(&counted);
+        assert_eq!(masters(), before);
+    }
+    container.end();
+    Call::script(lab, &format!("umount -l {place}")).done();
 }
 
 /// criu restores into a time namespace, which exec has to join.

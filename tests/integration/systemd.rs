@@ -165,6 +165,21 @@ fn other_limits_are_told_to_systemd(lab: &Lab) {
     assert_eq!(property(lab, &id, "CPUQuotaPerSecUSec"), "60ms");
     let max = fs::read_to_string(directory(&id).join("cpu.max")).unwrap();
     assert_eq!(max, "6000 100000\n");
+    // Idleness and a weight are one property: the weight is dropped aloud, and given alone ends the idleness.
+    let both = ["--cpu-share", "200", "--cpu-idle", "1"];
+    let file = lab.file(
+        "both.json",
+        r#"{"unified": {"cpu.idle": "1", "cpu.weight": "8"}}"#,
+    );
+    let unified = ["--resources", file.to_str().unwrap()];
+    let idle = || fs::read_to_string(directory(&id).join("cpu.idle")).unwrap();
+    for flags in [&both[..], &unified] {
+        let done = lab.corten(&[&["update"], flags, &[&id]].concat()).ok();
+        assert!(done.err.contains("unable to apply both"), "{done:?}");
+        assert_eq!(idle(), "1\n");
+        lab.corten(&["update", "--cpu-share", "200", &id]).ok();
+        assert_eq!(idle(), "0\n");
+    }
     lab.corten(&["audit", &id]).ok();
     fs::write(directory(&id).join("pids.max"), "40").unwrap();
     let raised = lab.corten(&["audit", &id]).fails(1, "").out;

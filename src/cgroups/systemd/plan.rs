@@ -3,7 +3,7 @@
 use super::value::{self, Value};
 use crate::cgroups::knobs::Write;
 use crate::cgroups::plan::{CgroupPath, PATH_FIELD};
-use crate::config::Pairs;
+use crate::config::{Pairs, Resources};
 use crate::error::{Failure, Field, Result};
 
 /// The systemd that makes the unit.
@@ -195,11 +195,14 @@ fn annotated(annotations: &Pairs<String>) -> Result<Vec<Property>> {
     Ok(properties)
 }
 
-/// A warning where two writes ask for one property.
-pub fn conflict(writes: &[Write]) -> Option<&'static str> {
-    let is_idle = |write: &Write| write.file == "cpu.idle" && write.value == "1";
-    let has_weight = writes.iter().any(|write| write.file == "cpu.weight");
-    (has_weight && writes.iter().any(is_idle)).then_some(
+/// A warning where a weight is asked for beside idleness, which for systemd are one property.
+pub fn conflict(resources: &Resources) -> Option<&'static str> {
+    let cpu = resources.cpu.as_ref();
+    let unified = |file| resources.unified.get(file).map(String::as_str);
+    let is_idle = cpu.and_then(|cpu| cpu.idle) == Some(1) || unified("cpu.idle") == Some("1");
+    let shares = cpu.and_then(|cpu| cpu.shares).unwrap_or_default();
+    let has_weight = shares != 0 || unified("cpu.weight").is_some();
+    (is_idle && has_weight).then_some(
         "linux.resources.cpu: unable to apply both shares and idle to a unit of systemd, the shares are ignored",
     )
 }
@@ -207,11 +210,7 @@ pub fn conflict(writes: &[Write]) -> Option<&'static str> {
 /// What systemd can be told of planned writes. The others it does not touch.
 pub fn properties(writes: &[Write]) -> Vec<Property> {
     let mut all = Vec::new();
-    let is_idle = conflict(writes).is_some();
-    let told = writes
-        .iter()
-        .filter(|write| !is_idle || write.file != "cpu.weight");
-    for write in told {
+    for write in writes {
         add(&mut all, property(write));
     }
     all
@@ -281,6 +280,11 @@ fn a_second(quota: u64, period: u64) -> u64 {
 
 /// The writes with the numbers that systemd has, for it writes its own whenever a property changes.
 pub fn agreed(mut writes: Vec<Write>) -> Vec<Write> {
+    let is_idle = |write: &Write| write.file == "cpu.idle" && write.value == "1";
+    if writes.iter().any(is_idle) {
+        // The kernel takes no weight for what is idle.
+        writes.retain(|write| write.file != "cpu.weight");
+    }
     for write in writes.iter_mut().filter(|write| write.file == "cpu.max") {
         if let Some((Some(quota), period)) = quota_and_period(&write.value) {
             let quota = a_second(quota, period).saturating_mul(period) / 1_000_000;
@@ -446,6 +450,19 @@ mod tests {
 
     fn told(json: &str) -> Vec<Property> {
         properties(&writes(&serde_json::from_str(json).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_weight_beside_idleness_is_warned_of() {
+        let warns = |json: &str| conflict(&serde_json::from_str(json).unwrap()).is_some();
+        assert!(warns(r#"{"cpu":{"shares":200,"idle":1}}"#));
+        assert!(warns(r#"{"unified":{"cpu.idle":"1","cpu.weight":"8"}}"#));
+        assert!(!warns(r#"{"cpu":{"shares":200,"idle":0}}"#));
+        assert!(!warns(r#"{"cpu":{"idle":1}}"#));
+        let both = r#"{"unified":{"cpu.idle":"1","cpu.weight":"8"}}"#;
+        let written = agreed(writes(&serde_json::from_str(both).unwrap()).unwrap());
+        let files: Vec<_> = written.iter().map(|write| write.file.as_ref()).collect();
+        assert_eq!(files, ["cpu.idle"]);
     }
 
     #[test]

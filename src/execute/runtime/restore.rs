@@ -339,15 +339,17 @@ impl Stage<'_> {
 
     fn set(&self) -> Result<()> {
         let act = || "cannot set the stage for criu";
-        let private = Attributes {
-            propagation: libc::MS_PRIVATE,
+        // Nothing goes from here to the host; but what hears of the host's mounts will hear of them again, for criu
+        // looks up here of whom each mount was a slave.
+        let slave = Attributes {
+            propagation: libc::MS_SLAVE,
             ..Attributes::default()
         };
-        mount::mount_setattr_path(c"/", Reach::Tree, private).act(act)?;
+        mount::mount_setattr_path(c"/", Reach::Tree, slave).act(act)?;
         let stage = tmpfs().act(act)?;
         attach(stage.as_raw_fd(), files::AT_FDCWD, &c_path(self.place)?).act(act)?;
         make(&stage, ROOT, Make::Directory).act(act)?;
-        let root = clone(self.rootfs, Reach::Tree, private).act(act)?;
+        let root = clone(self.rootfs, Reach::Tree, slave).act(act)?;
         mount::mount_setattr(root.as_raw_fd(), Reach::One, self.attributes).act(act)?;
         attach(
             root.as_raw_fd(),
