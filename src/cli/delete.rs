@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Call, Subcommand, Words};
+use super::{Call, Subcommand, Words, each, matching};
 use crate::error::Result;
 use crate::state::{Id, Thoroughness, destroy};
 
@@ -12,6 +12,9 @@ pub(super) struct Delete {
     /// Kill the container if it runs; no error if it does not exist
     #[arg(short, long)]
     force: bool,
+    /// The id is a regular expression: remove all whose id it matches
+    #[arg(short, long)]
+    regex: bool,
     /// The container's id
     #[arg(value_name = "ID", required = true)]
     id: String,
@@ -28,9 +31,17 @@ impl Subcommand for Delete {
         } else {
             Thoroughness::OnlyStopped
         };
-        for warning in destroy(&call.root()?, &Id::parse(&self.id)?, thoroughness)? {
-            call.log.note(&format!("warning: {warning}"));
-        }
+        let root = call.root()?;
+        let ids = match self.regex {
+            true => matching(&root, &self.id)?,
+            false => vec![Id::parse(&self.id)?],
+        };
+        each(call, &ids, |id| {
+            for warning in destroy(&root, id, thoroughness)? {
+                call.log.note(&format!("warning: {warning}"));
+            }
+            Ok(())
+        })?;
         Ok(0)
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Call, FlagsEnd, Subcommand, Words, signal};
+use super::{Call, FlagsEnd, Subcommand, Words, each, matching, signal};
 use crate::error::Result;
 use crate::state::{Container, Id, PidNamespace, Status, identity};
 
@@ -12,6 +12,9 @@ pub(super) struct Kill {
     /// No error if the container has stopped
     #[arg(short, long, hide = true)]
     all: bool,
+    /// The id is a regular expression: send it to all whose id it matches
+    #[arg(short, long)]
+    regex: bool,
     /// The container's id
     #[arg(value_name = "ID", required = true)]
     id: String,
@@ -28,17 +31,30 @@ impl Subcommand for Kill {
 
     fn run(self, call: &Call) -> Result<u8> {
         let signal = signal::parse(self.signal.as_deref().unwrap_or("SIGTERM"))?;
-        let container = Container::open(&call.root()?, &Id::parse(&self.id)?)?;
+        let root = call.root()?;
+        let ids = match self.regex {
+            true => matching(&root, &self.id)?,
+            false => vec![Id::parse(&self.id)?],
+        };
+        each(call, &ids, |id| {
+            self.kill(&Container::open(&root, id)?, signal)
+        })?;
+        Ok(0)
+    }
+}
+
+impl Kill {
+    fn kill(&self, container: &Container, signal: i32) -> Result<()> {
         let reached = match (signal, container.record().pid_namespace) {
             // Without a pid namespace of its own, the container would survive its first process.
             (libc::SIGKILL, PidNamespace::Shared) if container.record().cgroup.is_some() => {
-                kill_all(&container)?
+                kill_all(container)?
             }
-            _ => send(&container, signal)?,
+            _ => send(container, signal)?,
         };
         match reached {
-            Reached::Somebody => Ok(0),
-            Reached::Nobody if self.all => Ok(0),
+            Reached::Somebody => Ok(()),
+            Reached::Nobody if self.all => Ok(()),
             Reached::Nobody => Err(identity::not_running()),
         }
     }

@@ -56,14 +56,16 @@ mod update;
 mod validate;
 mod volume;
 
+use std::ffi::CString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
-use crate::error::{Act, Code, Failure, Result};
-use crate::state::{Program, Root};
+use crate::error::{Act, Code, Failure, Field, Result};
+use crate::state::{Id, Program, Root};
+use crate::sys::regex::Regex;
 use arguments::{Read, Typed};
 use globals::Globals;
 use log::Log;
@@ -377,6 +379,35 @@ fn help_for(call: &Call, name: Option<String>) -> Result<u8> {
         }
         None => Err(no_topic(call, &name)),
     }
+}
+
+/// `--regex`: the word is an extended regular expression, and all containers are meant in whose id it is found.
+pub(crate) fn matching(root: &Root, word: &str) -> Result<Vec<Id>> {
+    let wrong = |text: String| Failure::new(Code::Usage, text).at(Field::new("--regex"));
+    let c_string =
+        |text: &str| CString::new(text).map_err(|_| wrong(format!("{text:?} has a NUL")));
+    let regex = Regex::new(&c_string(word)?).map_err(|text| wrong(format!("{word:?}: {text}")))?;
+    let mut ids = root.ids()?;
+    let mut found = Vec::new();
+    for id in ids.drain(..) {
+        if regex.is_in(&c_string(id.as_str())?) {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
+/// Does something to each; the first failure counts, the others are told.
+pub(crate) fn each(call: &Call, ids: &[Id], act: impl Fn(&Id) -> Result<()>) -> Result<()> {
+    let mut first = Ok(());
+    for id in ids {
+        match (act(id), &first) {
+            (Err(failure), Ok(())) => first = Err(failure),
+            (Err(failure), Err(_)) => call.log.note(&format!("container {id}: {failure}")),
+            (Ok(()), _) => {}
+        }
+    }
+    first
 }
 
 /// A path that still means the same after a change of directory.

@@ -92,7 +92,7 @@ impl Subcommand for Update {
         let unit = recorded.and_then(|cgroup| cgroup.unit.as_deref());
         let updated = update::update(cgroup.directory(), unit, wanted)?;
         if let Some(warning) = updated.warning {
-            call.log.warn(warning);
+            call.log.note(&format!("warning: {warning}"));
         }
         let mut record = container.record().clone();
         record.note_update(&updated.writes);

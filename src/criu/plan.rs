@@ -1,7 +1,8 @@
 //! What criu is asked, decided from config.json and the flags.
 
+use std::ffi::OsString;
 use std::os::fd::RawFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::rpc::Message;
@@ -253,6 +254,32 @@ pub fn mounts(mountinfo: &str) -> Vec<String> {
     mounts
 }
 
+/// Where a descriptor's mount is mounted: its file in /proc/self/fdinfo, and mountinfo(5).
+pub fn mount_point(details: &str, mountinfo: &str) -> Option<PathBuf> {
+    let id = details
+        .lines()
+        .find_map(|line| line.strip_prefix("mnt_id:"))?;
+    let line = mountinfo
+        .lines()
+        .find(|line| line.split(' ').next() == Some(id.trim()))?;
+    Some(PathBuf::from(unescape(line.split(' ').nth(4)?)))
+}
+
+/// Blanks and the like are written as three octal digits.
+fn unescape(text: &str) -> OsString {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, more @ ..] = rest {
+        let digits = more.first_chunk::<3>().filter(|_| *first == b'\\');
+        let code = digits.and_then(|digits| {
+            let text = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(text, 8).ok()
+        });
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &more[3..] } else { more };
+    }
+    OsString::from_vec(bytes)
+}
+
 /// criu's name of a network namespace that was joined.
 pub const NETWORK: &str = "extRootNetNS";
 
@@ -291,6 +318,15 @@ mod tests {
         assert!(text.starts_with("mounts[0]: "), "{text}");
         let mapped = r#"{"ociVersion":"1.0.2","mounts":[{"destination":"/v","type":"bind","source":"/v","options":["idmap"]}]}"#;
         assert!(refused(mapped).is_err());
+    }
+
+    #[test]
+    fn a_mount_is_found_by_its_number() {
+        let table = "36 35 98:0 / /a\\040b rw - ext3 /dev/root rw\n137 35 98:0 / /c rw - ext3 /dev/root rw\n";
+        let found = |id| mount_point(&format!("pos:\t0\nmnt_id:\t{id}\nino:\t7\n"), table);
+        assert_eq!(found(36), Some(PathBuf::from("/a b")));
+        assert_eq!(found(137), Some(PathBuf::from("/c")));
+        assert_eq!(found(3), None);
     }
 
     #[test]

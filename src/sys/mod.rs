@@ -18,6 +18,7 @@ pub mod poll;
 pub mod probe;
 pub mod process;
 pub mod pty;
+pub mod regex;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

@@ -39,6 +39,7 @@ tests![
     a_filter_may_come_compiled,
     an_unknown_call_may_be_an_error,
     a_pidfd_goes_to_the_receiver_of_the_annotation,
+    an_expression_means_all_containers_whose_id_it_matches,
 ];
 
 fn a_request_to_end_reaches_a_container_that_was_not_started(lab: &Lab) {
@@ -512,4 +513,39 @@ fn a_pidfd_goes_to_the_receiver_of_the_annotation(lab: &Lab) {
         "{info}"
     );
     container.end();
+}
+
+fn an_expression_means_all_containers_whose_id_it_matches(lab: &Lab) {
+    lab.need_corten("runc has no --regex");
+    let mut bundle = lab.sleeper();
+    let prefix = lab.id();
+    for name in ["web-1", "web-2", "db"] {
+        bundle.set(
+            "/linux/cgroupsPath",
+            json!(format!("{}/{name}", lab.cgroup)),
+        );
+        let path = bundle.write();
+        let id = format!("{prefix}-{name}");
+        lab.corten(&["run", "--detach", "--bundle", &path, &id])
+            .ok();
+    }
+    let status = |name: &str| {
+        let state = lab.corten(&["state", &format!("{prefix}-{name}")]).ok();
+        state.json()["status"].as_str().unwrap().to_owned()
+    };
+    let web = format!("^{prefix}-web-[0-9]$");
+    lab.corten(&["delete", "--regex", &web])
+        .fails(1, "that is not stopped");
+    lab.corten(&["kill", "--regex", &web, "KILL"]).ok();
+    eventually("both have stopped", || {
+        status("web-1") == "stopped" && status("web-2") == "stopped"
+    });
+    assert_eq!(status("db"), "running");
+    lab.corten(&["delete", "--regex", &web]).ok();
+    let left = lab.corten(&["list", "--quiet"]).ok();
+    assert_eq!(left.lines(), [format!("{prefix}-db")]);
+    lab.corten(&["kill", "--regex", "web"]).ok();
+    lab.corten(&["kill", "--regex", "a("]).fails(1, "--regex: ");
+    lab.corten(&["delete", "--force", "--regex", &prefix]).ok();
+    assert_eq!(lab.corten(&["list", "--quiet"]).ok().out, "");
 }

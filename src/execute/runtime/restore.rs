@@ -69,6 +69,7 @@ impl Runtime<'_> {
         fs::create_dir(&place).act(|| format!("cannot make {}", place.display()))?;
         make_mount_points(&self.record.rootfs, &spec, &restoration.bundle)?;
         let externals = self.externals(&restoration, &spec)?;
+        let externals: Vec<Placed> = externals.into_iter().map(placed).collect::<Result<_>>()?;
         let stage = Stage {
             place: &place,
             rootfs: &self.record.rootfs,
@@ -104,7 +105,7 @@ impl Runtime<'_> {
         restoration: &Restoration,
         spec: &Spec,
         place: &Path,
-        externals: &[External],
+        externals: &[Placed],
     ) -> Result<(Criu, Vec<File>)> {
         let images = open_for_criu(&restoration.image)?;
         let work = open_for_criu(&restoration.work)?;
@@ -119,7 +120,10 @@ impl Runtime<'_> {
         options.flag(26, true); // rst_sibling
         plan::yard(&mut options, &place.join(YARD));
         for (index, external) in externals.iter().enumerate() {
-            plan::bring(&mut options, &external.name, &place.join(bind(index)));
+            let source = place.join(bind(index)).join(&external.rest);
+            // An empty rest would be a slash at the end.
+            let source: PathBuf = source.components().collect();
+            plan::bring(&mut options, &external.external.name, &source);
         }
         for (path, is_directory) in &restoration.hidden {
             let cover = place.join(if *is_directory {
@@ -318,7 +322,7 @@ struct Stage<'a> {
     rootfs: &'a Path,
     /// Of the root.
     attributes: Attributes,
-    externals: &'a [External],
+    externals: &'a [Placed],
     cgroups: &'a Path,
 }
 
@@ -370,8 +374,41 @@ impl Stage<'_> {
     }
 }
 
-/// A mount from outside, with the flags that it has in the container.
-fn bring(stage: &OwnedFd, name: &str, external: &External) -> Result<()> {
+/// A mount from outside, and where its source is.
+struct Placed {
+    external: External,
+    /// The mount point of the mount that it is on.
+    point: PathBuf,
+    /// From there on.
+    rest: PathBuf,
+}
+
+fn placed(external: External) -> Result<Placed> {
+    let act = || format!("cannot find {}", external.source.display());
+    let real = fs::canonicalize(&external.source).act(act)?;
+    let path = c_path(&real)?;
+    let file = files::openat(files::AT_FDCWD, &path, libc::O_PATH, 0)
+        .map(descriptor::owned)
+        .act(act)?;
+    let details = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).act(act)?;
+    let table = fs::read_to_string("/proc/self/mountinfo").act(act)?;
+    let point = plan::mount_point(&details, &table)
+        .filter(|point| real.starts_with(point))
+        .ok_or_else(|| Failure::new(Code::System, act()).because("its mount is not in sight"))?;
+    let rest = real.strip_prefix(&point).unwrap_or(&real).to_owned();
+    Ok(Placed {
+        external,
+        point,
+        rest,
+    })
+}
+
+/// The mount that a mount of the container was made of, with the flags that it has there. The whole of it: criu makes
+/// all slaves of one master by the first of them, whose root has to hold the others.
+fn bring(stage: &OwnedFd, name: &str, placed: &Placed) -> Result<()> {
+    let Placed {
+        external, point, ..
+    } = placed;
     let act = || {
         format!(
             "cannot bring {} to {}",
@@ -379,12 +416,12 @@ fn bring(stage: &OwnedFd, name: &str, external: &External) -> Result<()> {
             external.name
         )
     };
-    let kind = match fs::metadata(&external.source).act(act)?.is_dir() {
+    let kind = match fs::metadata(point).act(act)?.is_dir() {
         true => Make::Directory,
         false => Make::File,
     };
     make(stage, name, kind).act(act)?;
-    let mount = clone(&external.source, Reach::One, external.attributes).act(act)?;
+    let mount = clone(point, Reach::One, external.attributes).act(act)?;
     attach(
         mount.as_raw_fd(),
         stage.as_raw_fd(),
