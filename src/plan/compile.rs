@@ -91,9 +91,8 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     let service = host.cgroup.service.as_ref();
     let is_outside = service.is_some_and(|service| service.caller == systemd::Caller::Outside);
     let moved = unit.filter(|_| is_outside).map(|unit| unit.name.clone());
-    if moved.is_some() {
-        // Before the cgroup namespace is made, whose root is where init is then.
-        planner.init(InitOp::Await(Gate::Moved), Field::new("linux.cgroupsPath"));
+    if let Some(unit) = &moved {
+        move_init(&mut planner, unit.clone(), String::new());
     }
     namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;
     if request.keyring == Keyring::New {
@@ -119,9 +118,6 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         },
         host,
     );
-    if let Some(unit) = moved {
-        move_init(&mut planner, unit, String::new());
-    }
     limit(&mut planner, &room, cgroup);
     on_the_host(&mut planner, &room);
     if let Some((groups, _)) = &groups {
@@ -161,11 +157,11 @@ fn begin_init(
     })
 }
 
-/// Runtime: once there is an init to move, and before it does anything that depends on it.
+/// Both: before the cgroup namespace is made, whose root is where init is then.
 pub(super) fn move_init(planner: &mut Planner, unit: String, below: String) {
-    let field = || Field::new("linux.cgroupsPath");
-    planner.runtime(RuntimeOp::MoveToUnit { unit, below }, field());
-    planner.runtime(RuntimeOp::Open(Gate::Moved), field());
+    let op = RuntimeOp::MoveToUnit { unit, below };
+    planner.runtime(op, Field::new("linux.cgroupsPath"));
+    planner.meet(Gate::Moved);
 }
 
 /// From the assembled root to the one that the program sees; the terminal is of its /dev.

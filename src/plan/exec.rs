@@ -185,14 +185,6 @@ fn start_inside(
     if pid != 0 {
         planner.prepare(RuntimeOp::LeavePidNamespace, Field::default());
     }
-    if let Some(unit) = &request.unit {
-        let below = request.cgroup.as_deref().unwrap_or_default();
-        let below = match below.trim_matches('/') {
-            "" => String::new(),
-            below => format!("/{below}"),
-        };
-        move_init(planner, unit.clone(), below);
-    }
     Ok(list)
 }
 
@@ -214,8 +206,13 @@ fn enter_container(
         planner.init(InitOp::LetGoOfExecutable, Field::default());
     }
     process::label(planner, circumstances)?;
-    if request.unit.is_some() {
-        planner.init(InitOp::Await(Gate::Moved), Field::new("linux.cgroupsPath"));
+    if let Some(unit) = &request.unit {
+        let below = request.cgroup.as_deref().unwrap_or_default();
+        let below = match below.trim_matches('/') {
+            "" => String::new(),
+            below => format!("/{below}"),
+        };
+        move_init(planner, unit.clone(), below);
     }
     let own = container.map(|_| planner.slot());
     if let Some(list) = own {
