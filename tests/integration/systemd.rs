@@ -180,6 +180,9 @@ fn other_limits_are_told_to_systemd(lab: &Lab) {
         lab.corten(&["update", "--cpu-share", "200", &id]).ok();
         assert_eq!(idle(), "0\n");
     }
+    let file = lab.file("busy.json", r#"{"unified": {"cpu.idle": "0"}}"#);
+    lab.corten(&["update", "--resources", file.to_str().unwrap(), &id])
+        .ok();
     lab.corten(&["audit", &id]).ok();
     fs::write(directory(&id).join("pids.max"), "40").unwrap();
     let raised = lab.corten(&["audit", &id]).fails(1, "").out;
