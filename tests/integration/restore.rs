@@ -90,17 +90,16 @@ fn a_process_that_joined_a_restored_container_is_saved_with_it(lab: &Lab) {
     goes_on(&counted);
     for round in 1..3 {
         // Its parent ends, and the container's first process takes it over.
-        let script =
-            "sleep 1000 </dev/null >/dev/null 2>&1 & readlink /proc/self/ns/time /proc/1/ns/time";
+        let script = "sleep 1000 </dev/null >/dev/null 2>&1 & readlink /proc/self/ns/time; readlink /proc/1/ns/time";
         let done = container.exec(&["sh", "-c", script]).ok();
         assert_eq!(done.lines()[0], done.lines()[1], "{round}");
         let image = checkpoint(lab, &container, &[]);
         restore(lab, &bundle, &image, &[], &container.id);
         goes_on(&counted);
-        let script = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '";
-        let running = container.exec(&["sh", "-c", script]).ok().out;
-        let count = running.matches("sleep 1000").count();
-        assert_eq!(count, round, "{running}");
+        // Arguments end with a zero byte each.
+        let running = container.exec(&["sh", "-c", "cat /proc/[0-9]*/cmdline"]);
+        let count = running.out.matches("sleep\01000\0").count();
+        assert_eq!(count, round, "{running:?}");
     }
     container.end();
 }
