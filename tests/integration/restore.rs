@@ -98,7 +98,7 @@ fn a_process_that_joined_a_restored_container_is_saved_with_it(lab: &Lab) {
         goes_on(&counted);
         // Arguments end with a zero byte each.
         let running = container.exec(&["sh", "-c", "cat /proc/[0-9]*/cmdline"]);
-        let count = running.out.matches("sleep\01000\0").count();
+        let count = running.out.matches("sleep\x001000\0").count();
         assert_eq!(count, round, "{running:?}");
     }
     container.end();
