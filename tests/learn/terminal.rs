@@ -12,7 +12,7 @@ use nix::pty::{Winsize, openpty};
 use crate::harness::{host, leaks};
 
 /// How long a command may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(40);
 
 /// A prompt is the end of what comes, so for so long nothing follows it.
 const QUIET: Duration = Duration::from_millis(25);
