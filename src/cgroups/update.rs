@@ -40,7 +40,7 @@ pub fn update(directory: BorrowedFd<'_>, unit: Option<&str>, wanted: Resources) 
     }
     let mut old = Vec::new();
     for next in &writes {
-        let text = read(directory, &next.file)?;
+        let text = in_force(directory, &next.file)?;
         old.push(text.and_then(|text| inverse(next, &text)));
     }
     tell(unit, &writes)?;
@@ -121,6 +121,16 @@ fn read(directory: BorrowedFd<'_>, file: &str) -> Result<Option<String>> {
     }
 }
 
+/// What a file says, or means where it says nothing: a cpuset that has processes cannot be emptied again (ENOSPC),
+/// but it can be given what it had.
+fn in_force(directory: BorrowedFd<'_>, file: &str) -> Result<Option<String>> {
+    let text = read(directory, file)?;
+    if text.as_ref().is_some_and(|text| text.trim_end().is_empty()) {
+        return Ok(read(directory, &format!("{file}.effective"))?.or(text));
+    }
+    Ok(text)
+}
+
 /// What restores a file. A file of many lines (`io.max`, `hugetlb`) takes one line a write, and a
 /// device that had none then has `max` for all.
 fn inverse(next: &Write, old: &str) -> Option<Write> {
@@ -134,7 +144,7 @@ fn inverse(next: &Write, old: &str) -> Option<Write> {
         }
         _ => old.lines().next().unwrap_or_default().to_owned(),
     };
-    // An empty file (cpuset.cpus) is emptied by an empty line.
+    // An empty file (cpuset.cpus.exclusive) is emptied by an empty line.
     let value = if value.is_empty() {
         "\n".to_owned()
     } else {

@@ -46,6 +46,7 @@ mod syscalls;
 mod systemd;
 mod top;
 mod trace;
+mod update;
 mod validate;
 
 fn main() -> std::process::ExitCode {
@@ -79,6 +80,7 @@ fn main() -> std::process::ExitCode {
             readiness::TESTS,
             record::TESTS,
             trace::TESTS,
+            update::TESTS,
             resources::TESTS,
             restore::TESTS,
             rootless::TESTS,
