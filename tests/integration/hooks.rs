@@ -23,6 +23,8 @@ tests![
     a_failed_poststop_hook_is_a_warning_and_the_next_one_runs,
     a_hook_that_takes_too_long_is_a_failed_one,
     a_relative_hook_path_and_a_timeout_of_zero_are_refused,
+    annotations_name_files_for_the_output_of_hooks,
+    a_file_for_the_output_of_hooks_that_cannot_be_opened_is_named,
 ];
 
 const KINDS: [&str; 6] = [
@@ -301,4 +303,53 @@ fn a_relative_hook_path_and_a_timeout_of_zero_are_refused(lab: &Lab) {
             .err
             .contains("hooks.poststop[0].timeout")
     );
+}
+
+/// The annotations are crun's.
+fn annotations_name_files_for_the_output_of_hooks(lab: &Lab) {
+    lab.need_corten("runc does not know the annotations");
+    let (out, err) = (lab.file("hooks.out", "before\n"), lab.path("hooks.err"));
+    let mut bundle = lab.bundle();
+    bundle.sh("echo the program; echo its errors >&2");
+    bundle.set(
+        "/annotations",
+        json!({"run.oci.hooks.stdout": out, "run.oci.hooks.stderr": err}),
+    );
+    for kind in KINDS {
+        bundle.hook(kind, &format!("echo {kind}; echo no {kind} >&2"));
+    }
+    let done = lab.run(&bundle).ok();
+    assert_eq!(
+        (done.out.as_str(), done.err.as_str()),
+        ("the program\n", "its errors\n")
+    );
+    let read = |path| fs::read_to_string(path).unwrap();
+    let said = |prefix: &str| {
+        let outside = KINDS.iter().filter(|kind| **kind != "startContainer");
+        outside
+            .map(|kind| format!("{prefix}{kind}\n"))
+            .collect::<String>()
+    };
+    assert_eq!(read(&out), "before\n".to_owned() + &said(""));
+    assert_eq!(read(&err), said("no "));
+    let warning = "hooks.startContainer run in the container and write no file of the host";
+    assert!(lab.run_with_warnings(&bundle).err.contains(warning));
+}
+
+fn a_file_for_the_output_of_hooks_that_cannot_be_opened_is_named(lab: &Lab) {
+    lab.need_corten("runc does not know the annotations");
+    let (mut bundle, log) = logged(lab);
+    bundle.hook("createRuntime", &script("createRuntime", &log, "never"));
+    let fifo = lab.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in [fifo, lab.path("missing").join("file")] {
+        bundle.set("/annotations", json!({"run.oci.hooks.stdout": path}));
+        let done = lab.refuse(&bundle);
+        let words = format!("cannot open {} for the output of hooks", path.display());
+        assert!(
+            done.err.contains("hooks.createRuntime[0]") && done.err.contains(&words),
+            "{done:?}"
+        );
+    }
+    assert_eq!(fs::read_to_string(&log).unwrap(), "");
 }

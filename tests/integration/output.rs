@@ -1,10 +1,12 @@
 //! What the commands print, for people and for engines: list, spec, features, version, logs, usage.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, tests};
+use crate::harness::{Done, Lab, tests};
 
 tests![
     version_is_what_engines_parse,
@@ -22,6 +24,8 @@ tests![
     features_tells_engines_what_they_ask_for,
     the_json_log_gets_one_line_per_failure,
     the_text_log_gets_the_error_as_well,
+    services_of_the_host_are_told_the_error_as_well,
+    a_service_that_is_not_there_is_refused,
     an_unknown_log_format_is_refused,
     the_root_may_not_be_the_root_directory,
     a_typo_in_a_property_is_not_fatal,
@@ -314,6 +318,61 @@ fn the_text_log_gets_the_error_as_well(lab: &Lab) {
             .unwrap()
             .contains("container does not exist")
     );
+}
+
+/// A /run and a /dev of its own, where the sockets of services are the test's, or nobody's.
+const WITH_SERVICES: &str = r#"exec unshare --mount --propagation private bash -c '
+    mount -t tmpfs none /run && mkdir -p /run/systemd/journal && touch /run/systemd/journal/socket &&
+    mount -t tmpfs none /dev && touch /dev/log || exit 77
+    if test -e $SOCKETS/journal; then
+        mount --bind $SOCKETS/journal /run/systemd/journal/socket && mount --bind $SOCKETS/syslog /dev/log || exit 77
+    fi
+    exec "$@"' bash "$@""#;
+
+fn with_services(lab: &Lab, destination: &str, sockets: &Path) -> Done {
+    lab.call(&["--log", destination, "state", "nobody"])
+        .env("SOCKETS", &sockets.display().to_string())
+        .within(lab, WITH_SERVICES)
+        .done()
+}
+
+fn services_of_the_host_are_told_the_error_as_well(lab: &Lab) {
+    lab.need_corten("the names of services are crun's");
+    let sockets = lab.path("sockets");
+    fs::create_dir(&sockets).unwrap();
+    let service = |name: &str| {
+        let socket = UnixDatagram::bind(sockets.join(name)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket
+    };
+    let (journal, syslog) = (service("journal"), service("syslog"));
+    for (destination, socket, start) in [
+        (
+            "journald:web",
+            &journal,
+            "PRIORITY=3\nSYSLOG_IDENTIFIER=web\nMESSAGE=",
+        ),
+        ("syslog:web", &syslog, "<27>web: "),
+    ] {
+        with_services(lab, destination, &sockets).fails(1, "container does not exist");
+        let mut buffer = [0; 1024];
+        let length = socket.recv(&mut buffer).unwrap();
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let rest = text.strip_prefix(start);
+        assert!(
+            rest.is_some_and(|rest| rest.contains("container does not exist")),
+            "{text:?}"
+        );
+        assert!(socket.recv(&mut buffer).is_err(), "one message each");
+    }
+}
+
+fn a_service_that_is_not_there_is_refused(lab: &Lab) {
+    lab.need_corten("the names of services are crun's");
+    for destination in ["journald:web", "syslog:web"] {
+        let words = format!("--log: cannot open {destination}");
+        with_services(lab, destination, &lab.path("none")).fails(1, &words);
+    }
 }
 
 fn an_unknown_log_format_is_refused(lab: &Lab) {
