@@ -64,6 +64,11 @@ const BREACHES: &[Breach] = &[
         |op| matches!(op, InitOp::PivotRoot),
     ),
     (
+        "a cgroup below in front of the cgroup namespace",
+        |op| matches!(op, InitOp::EnterSubcgroup { .. }),
+        |op| matches!(op, InitOp::Unshare { .. }),
+    ),
+    (
         "a join in the open",
         |op| matches!(op, InitOp::HideFromTracers),
         |op| {

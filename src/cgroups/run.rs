@@ -429,6 +429,23 @@ pub fn delegate(dir: BorrowedFd<'_>, uid: u32) -> Result<()> {
     Ok(())
 }
 
+/// Makes a cgroup below, unless it is there, and opens its list of members for one who may not open it later.
+pub fn make_below(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    let act = || format!("cannot make the cgroup {} below", name.to_string_lossy());
+    match fs::mkdirat(dir.as_raw_fd(), name, 0o755) {
+        Ok(()) | Err(Errno(libc::EEXIST)) => {}
+        Err(errno) => return Err(Failure::system(act(), errno)),
+    }
+    let below = open_below(dir, name)?;
+    cgroup::open_file(below.as_fd(), c"cgroup.procs", libc::O_WRONLY).act(act)
+}
+
+/// Opens a cgroup below.
+pub fn open_below(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    let act = || format!("cannot open the cgroup {} below", name.to_string_lossy());
+    cgroup::open_dir(dir, name).act(act)
+}
+
 fn c_path(path: &CgroupPath) -> CString {
     c_string(path.as_str())
 }

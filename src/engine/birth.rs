@@ -557,7 +557,9 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         | Op::SetProperties { .. }
         | Op::WriteCgroup(_)
         | Op::AttachDeviceProgram(_)
-        | Op::DelegateCgroup { .. } => None,
+        | Op::DelegateCgroup { .. }
+        | Op::MakeSubcgroup { .. }
+        | Op::DelegateSubcgroup { .. } => None,
         // The caller's, who named it.
         Op::WritePidFile { .. } => None,
         // Moved back by a `create` that fails; else the kernel's (config-linux.md, Network devices).

@@ -300,6 +300,11 @@ impl Init<'_> {
                 fs::write_small(c"/proc/self/timens_offsets", clock.to_bytes())
             }
             InitOp::EnterTimeNamespace => namespaces::run::enter_time_namespace(),
+            InitOp::EnterSubcgroup { members, .. } => {
+                fs::write(self.slot(*members), b"0")?;
+                self.empty(*members);
+                Ok(())
+            }
             InitOp::SetExecLabel { file, label } => fs::write_small(file, label.to_bytes()),
             InitOp::JoinSessionKeyring { name } => crate::process::run::join_session_keyring(name),
             InitOp::RaiseLoopback => crate::sys::network::raise_loopback(),

@@ -347,6 +347,15 @@ impl<'a> Runtime<'a> {
             RuntimeOp::DelegateCgroup { uid } => {
                 cgroups::run::delegate(self.slot(Slot::CGROUP), *uid)
             }
+            RuntimeOp::MakeSubcgroup { name, members } => {
+                let file = cgroups::run::make_below(self.slot(Slot::CGROUP), name)?;
+                self.fill(*members, file);
+                Ok(())
+            }
+            RuntimeOp::DelegateSubcgroup { name, uid } => {
+                let below = cgroups::run::open_below(self.slot(Slot::CGROUP), name)?;
+                cgroups::run::delegate(below.as_fd(), *uid)
+            }
             op => self.resctrl_step(op),
         }
     }

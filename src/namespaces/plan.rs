@@ -183,6 +183,7 @@ fn is_independent_of_network(op: &InitOp) -> bool {
         | InitOp::LeadSession
         | InitOp::LetGoOfExecutable
         | InitOp::Unshare { .. }
+        | InitOp::EnterSubcgroup { .. }
         | InitOp::SetExecLabel { .. }
         | InitOp::JoinSessionKeyring { .. }
         | InitOp::SetHostname(_)

@@ -2,6 +2,8 @@
 //!
 //! What they ask for is decided where it belongs; here are their names, and what their values mean.
 
+use std::ffi::CString;
+
 use seccompiler::sock_filter;
 
 use crate::config::Pairs;
@@ -17,6 +19,25 @@ pub const PIDFD: &str = "run.oci.pidfd_receiver";
 pub const KNOWN_CALLS: &str = "run.oci.seccomp_fail_unknown_syscall";
 /// The filter as the kernel takes it, in base64, in the place of `linux.seccomp`.
 pub const FILTER: &str = "run.oci.seccomp_bpf_data";
+
+/// The name of a cgroup below the container's, in which its processes begin. No limit is set there: what
+/// the container makes of it is its own affair.
+pub const SUBCGROUP: &str = "run.oci.delegate-cgroup";
+
+/// The name that [`SUBCGROUP`] gives: one component.
+pub fn subcgroup(annotations: &Pairs<String>) -> Result<Option<CString>> {
+    let Some(name) = annotations.get(SUBCGROUP).filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let is_one = !name.contains('/') && name != "." && name != "..";
+    match CString::new(name.as_str()) {
+        Ok(name) if is_one => Ok(Some(name)),
+        _ => {
+            let text = format!("{name:?} is no name of a cgroup");
+            Err(Failure::config(Field::key("annotations", SUBCGROUP), text))
+        }
+    }
+}
 
 /// Whether a switch is on: it is there, and says neither 0 nor false.
 pub fn is_on(annotations: &Pairs<String>, key: &str) -> bool {
@@ -102,6 +123,17 @@ mod tests {
         assert!(!is_on(&Pairs::default(), KEEP_GROUPS));
         for (value, on) in [("1", true), ("true", true), ("0", false), ("", false)] {
             assert_eq!(is_on(&with(KEEP_GROUPS, value), KEEP_GROUPS), on, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_cgroup_below_is_one_component() {
+        let name = |value| subcgroup(&with(SUBCGROUP, value));
+        assert_eq!(name("init").unwrap().as_deref(), Some(c"init"));
+        assert!(name("").unwrap().is_none());
+        for wrong in ["..", ".", "a/b", "/a", "a\0b"] {
+            let text = name(wrong).unwrap_err().to_string();
+            assert!(text.contains(SUBCGROUP), "{text}");
         }
     }
 

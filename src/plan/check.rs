@@ -178,6 +178,11 @@ const LAWS: &[Law] = &[
         },
     ),
     (
+        "the cgroup below is entered when the one above is the root of a namespace",
+        |op| matches!(op, InitOp::Unshare { namespaces } if namespaces & libc::CLONE_NEWCGROUP != 0),
+        |op| matches!(op, InitOp::EnterSubcgroup { .. }),
+    ),
+    (
         "nothing hostile is joined before init hides",
         |op| matches!(op, InitOp::HideFromTracers),
         |op| {

@@ -4,11 +4,12 @@
 //! which things have to happen; that order, and why, is what there is to read here. [`super::check`]
 //! proves the parts of it that are laws.
 
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use super::request::{Console, Keyring, Request, Start};
 
-use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Stage};
+use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot, Stage};
 use super::{Plan, Planner, Step, annotations, c_string, memory};
 use crate::cgroups;
 use crate::cgroups::systemd::plan as systemd;
@@ -73,6 +74,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     if let Some(cgroup) = &cgroup {
         planner.prepare(make_cgroup(cgroup), Field::new("linux.cgroupsPath"));
     }
+    let subcgroup = subcgroup(&mut planner, spec, cgroup.as_ref())?;
     if let Some((groups, rdt)) = &groups {
         groups.make(&mut planner, rdt);
     }
@@ -95,6 +97,11 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         move_init(&mut planner, unit.clone(), String::new());
     }
     namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;
+    // After its cgroup namespace is made, whose root is the container's cgroup.
+    if let Some((name, members)) = &subcgroup {
+        let (name, members) = (name.clone(), *members);
+        planner.init(InitOp::EnterSubcgroup { name, members }, subcgroup_field());
+    }
     if request.keyring == Keyring::New {
         keyring(&mut planner, request)?;
     }
@@ -119,6 +126,12 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         host,
     );
     limit(&mut planner, &room, cgroup);
+    if let (Some((name, _)), Some(uid)) = (subcgroup, delegated_to(&room)) {
+        planner.runtime(
+            RuntimeOp::DelegateSubcgroup { name, uid },
+            subcgroup_field(),
+        );
+    }
     on_the_host(&mut planner, &room);
     if let Some((groups, _)) = &groups {
         groups.enter(&mut planner);
@@ -194,6 +207,32 @@ fn make_cgroup(cgroup: &cgroups::CgroupPlan) -> RuntimeOp {
             enable: cgroup.enable.clone(),
         },
     }
+}
+
+/// The cgroup below the container's that an annotation asks for, and the slot of its list of members.
+fn subcgroup(
+    planner: &mut Planner,
+    spec: &Spec,
+    cgroup: Option<&cgroups::CgroupPlan>,
+) -> Result<Option<(CString, Slot)>> {
+    let Some(name) = annotations::subcgroup(&spec.annotations)? else {
+        return Ok(None);
+    };
+    if cgroup.is_none() {
+        let text = "needs a cgroup of the container's own, and there is none";
+        return Err(Failure::config(subcgroup_field(), text));
+    }
+    let members = planner.slot();
+    let op = RuntimeOp::MakeSubcgroup {
+        name: name.clone(),
+        members,
+    };
+    planner.prepare(op, subcgroup_field());
+    Ok(Some((name, members)))
+}
+
+fn subcgroup_field() -> Field {
+    Field::key("annotations", annotations::SUBCGROUP)
 }
 
 /// The plan of `restore`, from that of `run`: criu takes init's place. The program has begun already, so

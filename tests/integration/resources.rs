@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::harness::call::eventually;
 use crate::harness::{Bundle, Lab, skip, tests};
 
 tests![
@@ -25,6 +26,8 @@ tests![
     a_cgroup_with_processes_is_refused,
     the_same_path_is_the_same_cgroup,
     a_cgroup_of_the_users_own_is_given_to_the_user,
+    processes_begin_in_a_cgroup_below_where_that_is_asked_for,
+    a_cgroup_below_needs_a_name_and_a_cgroup,
     a_memory_policy_is_seen_inside,
     exec_takes_its_cpu_affinity,
     resctrl_is_refused_where_there_is_none,
@@ -332,6 +335,73 @@ fn a_cgroup_of_the_users_own_is_given_to_the_user(lab: &Lab) {
         .find(|mount| mount["type"] == "cgroup")
         .unwrap()["options"] = json!(["rw", "nosuid", "noexec", "nodev"]);
     assert_eq!(owner(&bundle), [1000, 1000, 1000, 0]);
+}
+
+/// An annotation of crun's, for containers that manage cgroups themselves.
+fn processes_begin_in_a_cgroup_below_where_that_is_asked_for(lab: &Lab) {
+    lab.need_corten("runc does not know the annotation");
+    let Some(controller) = crate::harness::host::controllers().pop() else {
+        skip("the cgroup v2 tree of this host has no controller");
+    };
+    let script = format!(
+        "grep ^0: /proc/self/cgroup && cd /sys/fs/cgroup && cat cgroup.max.depth && \
+         echo +{controller} >cgroup.subtree_control && mkdir init/below && touch /ready; exec sleep 1000"
+    );
+    for users in ["the host's", "its own"] {
+        let mut bundle = lab.bundle();
+        bundle.sh(&script).unshare("cgroup");
+        if users == "its own" {
+            bundle.userns();
+        }
+        let mounts = bundle.config["mounts"].as_array_mut().unwrap();
+        let mut mounts = mounts.iter_mut();
+        let mount = mounts.find(|mount| mount["type"] == "cgroup").unwrap();
+        mount["options"] = json!(["rw"]);
+        bundle
+            .set("/linux/resources/unified", json!({"cgroup.max.depth": "7"}))
+            .set("/annotations", json!({"run.oci.delegate-cgroup": "init"}));
+        let container = lab.start(&bundle);
+        let ready = bundle.rootfs().join("ready");
+        eventually("it hands a controller down", || ready.exists());
+        assert_eq!(container.out(), "0::/init\n7\n", "users: {users}");
+        container.exec(&["true"]).ok();
+        let audited = container.corten(&["audit", "--format", "json"], &[]).json();
+        assert_eq!(audited["containers"][0]["findings"], json!([]));
+        let cgroup = container.cgroup_dir();
+        container.end();
+        assert!(!cgroup.exists(), "{} is left", cgroup.display());
+    }
+}
+
+fn a_cgroup_below_needs_a_name_and_a_cgroup(lab: &Lab) {
+    lab.need_corten("runc does not know the annotation");
+    let mut bundle = lab.bundle();
+    for name in ["..", "a/b"] {
+        bundle.set("/annotations", json!({"run.oci.delegate-cgroup": name}));
+        let done = lab.refuse(&bundle);
+        let words = format!("{name:?} is no name of a cgroup");
+        assert!(
+            done.err
+                .contains("annotations[\"run.oci.delegate-cgroup\"]"),
+            "{done:?}"
+        );
+        assert!(done.err.contains(&words), "{done:?}");
+    }
+    bundle.set("/annotations", json!({"run.oci.delegate-cgroup": "init"}));
+    lab.refuse(bundle.args(&["/nope"]));
+    bundle
+        .remove("/linux/cgroupsPath")
+        .remove("/linux/resources");
+    let (path, id) = (bundle.write(), lab.id());
+    lab.corten(&[
+        "--cgroup-manager",
+        "disabled",
+        "run",
+        "--bundle",
+        &path,
+        &id,
+    ])
+    .fails(1, "needs a cgroup of the container's own");
 }
 
 fn a_memory_policy_is_seen_inside(lab: &Lab) {

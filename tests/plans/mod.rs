@@ -97,6 +97,18 @@ pub const CASES: &[Case] = &[
         };
         plan(&patched(&base(), &labels), &request(), &host)
     }),
+    ("subcgroup", || {
+        let annotations = json!({"run.oci.delegate-cgroup": "init"});
+        let changes = [
+            ("/annotations", annotations),
+            ("/process/user/uid", json!(1000)),
+            (
+                "/mounts/-",
+                json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]}),
+            ),
+        ];
+        plan(&patched(&base(), &changes), &request(), &Host::ideal())
+    }),
     ("no_process", || {
         plan(
             &patched(&seccomp(), &[("/process", Value::Null)]),

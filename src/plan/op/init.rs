@@ -62,6 +62,8 @@ pub enum InitOp {
     WriteTimeOffset { clock: CString },
     /// setns(2) into the time namespace made for children.
     EnterTimeNamespace,
+    /// write(2) to the cgroup.procs of a cgroup below.
+    EnterSubcgroup { name: CString, members: Slot },
     /// /proc/self/attr/…: takes effect at the next exec.
     SetExecLabel { file: CString, label: CString },
     /// keyctl(KEYCTL_JOIN_SESSION_KEYRING).
@@ -277,6 +279,9 @@ impl fmt::Display for InitOp {
             Self::BecomeRootOfUserNamespace => f.write_str("become root of the user namespace"),
             Self::WriteTimeOffset { clock } => write!(f, "set the clock offset {}", text(clock)),
             Self::EnterTimeNamespace => f.write_str("enter the time namespace"),
+            Self::EnterSubcgroup { name, .. } => {
+                write!(f, "enter the cgroup {} below", text(name))
+            }
             Self::SetExecLabel { file, label } => {
                 write!(f, "set the label {} in {}", text(label), text(file))
             }

@@ -58,6 +58,10 @@ pub enum RuntimeOp {
     AttachDeviceProgram(crate::cgroups::devices::DeviceProgram),
     /// chown(2) of the cgroup to the container's user.
     DelegateCgroup { uid: u32 },
+    /// mkdir(2) of a cgroup below the container's, whose list of members is opened for init.
+    MakeSubcgroup { name: CString, members: Slot },
+    /// chown(2) of it.
+    DelegateSubcgroup { name: CString, uid: u32 },
     /// mkdir(2) of a group of resctrl that is the container's own.
     MakeResctrlGroup { path: PathBuf },
     /// One that must be there.
@@ -200,6 +204,10 @@ impl fmt::Display for RuntimeOp {
                 )
             }
             Self::DelegateCgroup { uid } => write!(f, "give the cgroup to user {uid}"),
+            Self::MakeSubcgroup { name, .. } => write!(f, "make the cgroup {} below", text(name)),
+            Self::DelegateSubcgroup { name, uid } => {
+                write!(f, "give the cgroup {} below to user {uid}", text(name))
+            }
             Self::MakeResctrlGroup { path } => write!(f, "make the group {}", path.display()),
             Self::FindResctrlGroup { path } => write!(f, "find the group {}", path.display()),
             Self::ShareResctrlGroup { path, .. } => {

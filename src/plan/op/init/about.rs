@@ -44,6 +44,8 @@ impl InitOp {
                 "Clocks of a time namespace can be moved only while nobody is in it.";
             Self::EnterTimeNamespace => Namespaces, "time_namespaces(7)", [openat setns],
                 "unshare(2) makes a time namespace for children alone; init wants to be in it itself.";
+            Self::EnterSubcgroup { .. } => Namespaces, "cgroups(7)", [write],
+                "The cgroup above is then free of processes, and the container may hand its controllers down.";
             Self::SetExecLabel { .. } => Birth, "proc_pid_attr(5)", [openat write],
                 "The security module confines the program from its first instruction; /proc is still the host's here.";
             Self::JoinSessionKeyring { .. } => Namespaces, "session-keyring(7)", [keyctl],

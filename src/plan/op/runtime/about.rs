@@ -45,6 +45,10 @@ impl RuntimeOp {
                 "Device nodes are in no namespace: what may be opened is decided by a program at the cgroup.";
             Self::DelegateCgroup { .. } => Limits, "cgroups(7)", [fchownat openat],
                 "A container with users of its own may make cgroups below its own.";
+            Self::MakeSubcgroup { .. } => Cgroup, "cgroups(7)", [mkdirat openat openat2],
+                "A cgroup can hand controllers down only when no process is in it: the container's begin one below.";
+            Self::DelegateSubcgroup { .. } => Limits, "cgroups(7)", [fchownat openat openat2],
+                "A container with users of its own may make cgroups below that one.";
             Self::MakeResctrlGroup { .. } => Cgroup, "resctrl (kernel documentation)", [mkdirat openat read],
                 "A share of the processor's caches and memory bandwidth of its own.";
             Self::FindResctrlGroup { .. } => Cgroup, "resctrl (kernel documentation)", [fstat],
