@@ -25,6 +25,7 @@ tests![
     a_file_that_was_unlinked_comes_back,
     a_connection_is_only_saved_when_asked_for,
     a_cgroup_below_comes_back,
+    a_cgroup_below_that_the_configuration_asks_for_comes_back,
     a_changed_mount_is_not_taken,
     memory_goes_to_a_page_server,
     a_failed_restore_leaves_nothing,
@@ -520,6 +521,22 @@ fn a_cgroup_below_comes_back(lab: &Lab) {
         procs.lines().any(|pid| pid == container.pid().to_string()),
         "{procs}"
     );
+    container.end();
+}
+
+fn a_cgroup_below_that_the_configuration_asks_for_comes_back(lab: &Lab) {
+    need_criu(lab);
+    let (mut bundle, counted) = counter(lab);
+    bundle.set("/annotations", json!({"run.oci.delegate-cgroup": "init"}));
+    let container = lab.start(&bundle);
+    let below = container.cgroup_dir().join("init");
+    let members = || fs::read_to_string(below.join("cgroup.procs")).unwrap();
+    assert!(members().contains(&container.pid().to_string()));
+    let image = checkpoint(lab, &container, &[]);
+    assert!(!below.exists());
+    restore(lab, &bundle, &image, &[], &container.id);
+    goes_on(&counted);
+    assert!(members().contains(&container.pid().to_string()));
     container.end();
 }
 

@@ -15,6 +15,7 @@ tests![
     a_container_is_a_scope_with_its_limits,
     other_limits_are_told_to_systemd,
     annotations_are_properties_of_the_unit,
+    processes_of_a_scope_may_begin_in_a_cgroup_below,
     a_unit_that_is_there_is_not_taken,
     a_unit_goes_with_its_container,
     from_a_login_the_user_s_systemd_moves_processes_into_units,
@@ -187,6 +188,19 @@ fn other_limits_are_told_to_systemd(lab: &Lab) {
     fs::write(directory(&id).join("pids.max"), "40").unwrap();
     let raised = lab.corten(&["audit", &id]).fails(1, "").out;
     assert!(raised.contains("linux.resources.pids.limit"), "{raised}");
+    end(lab, &id);
+}
+
+fn processes_of_a_scope_may_begin_in_a_cgroup_below(lab: &Lab) {
+    need_systemd(lab);
+    let id = lab.id();
+    let mut bundle = bundle(lab, &id);
+    bundle.set("/annotations", json!({"run.oci.delegate-cgroup": "init"}));
+    start(lab, &bundle, &id).ok();
+    let members = |cgroup: PathBuf| fs::read_to_string(cgroup.join("cgroup.procs")).unwrap();
+    assert_eq!(members(directory(&id)), "");
+    assert_eq!(members(directory(&id).join("init")).lines().count(), 1);
+    lab.corten(&["exec", &id, "true"]).ok();
     end(lab, &id);
 }
 
