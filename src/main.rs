@@ -7,11 +7,11 @@
 
 use std::ffi::{c_char, c_int};
 
+use corten::sys::memory::Memory;
 use corten::sys::{fs, start};
 
-/// Memory from few, large mappings: musl's own allocator asks the kernel for nearly every block.
 #[global_allocator]
-static MEMORY: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static MEMORY: Memory = Memory::new();
 
 // SAFETY: the only `main` of the program, with main(3)'s arguments.
 #[unsafe(no_mangle)]

@@ -39,9 +39,14 @@ const BREACHES: &[Breach] = &[
         |op| matches!(op, InitOp::MountOverlayRoot { .. }),
     ),
     (
-        "a mask before the pivot",
+        "a mask after the pivot",
         |op| matches!(op, InitOp::MaskPath(_)),
         |op| matches!(op, InitOp::PivotRoot),
+    ),
+    (
+        "a tree of the host behind the cover of its /proc",
+        |op| matches!(op, InitOp::CloneTree { .. }),
+        |op| matches!(op, InitOp::PrepareMask),
     ),
     (
         "a mask without a cover",
@@ -51,7 +56,7 @@ const BREACHES: &[Breach] = &[
     (
         "a parameter after /proc/sys is read-only",
         |op| matches!(op, InitOp::WriteSysctl { .. }),
-        |op| matches!(op, InitOp::MaskPath(_)),
+        |op| matches!(op, InitOp::ReadonlyPath(path) if path.as_c_str() == c"/proc/sys"),
     ),
     (
         "the host's root seen by the user",

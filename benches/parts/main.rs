@@ -21,7 +21,7 @@ use corten::seccomp::{self, Arch, Filter};
 
 /// The program's own allocator.
 #[global_allocator]
-static MEMORY: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static MEMORY: corten::sys::memory::Memory = corten::sys::memory::Memory::new();
 
 const ROUNDS: usize = 301;
 

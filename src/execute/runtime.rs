@@ -318,7 +318,12 @@ impl<'a> Runtime<'a> {
                 Err(Errno(libc::EPIPE)) => Err(self.end_of_init()),
                 opened => opened.act(act),
             },
-            RuntimeOp::Await(gate) => self.wait(*gate),
+            RuntimeOp::Await(gate) => {
+                if let Some(disguise) = &mut self.disguise {
+                    disguise.drop_tree();
+                }
+                self.wait(*gate)
+            }
             RuntimeOp::AwaitExecution => self.wait_for_execution(),
             op => self.cgroup_step(op),
         }

@@ -46,6 +46,11 @@ impl Namespaces {
             && spec.hooks.create_container.is_empty();
     }
 
+    /// Whether the runtime makes the network namespace, while init is at other things.
+    pub fn hands_over_network(&self) -> bool {
+        self.handed_over
+    }
+
     /// Whether the container has one of its own.
     pub fn is_new(&self, kind: NamespaceType) -> bool {
         self.new & super::flag(kind) != 0
@@ -66,18 +71,23 @@ impl Namespaces {
         joins.find_map(|(of, _, slot)| (*of == kind).then_some(*slot))
     }
 
-    /// What clone3 makes: see the essay for what it cannot.
+    /// What clone3 makes: see the essay for what it cannot. While the runtime makes the network namespace, which is what takes
+    /// longest, init makes whatever a process can make for itself.
     fn cloned(&self) -> i32 {
-        let network = if self.handed_over {
-            libc::CLONE_NEWNET
-        } else {
-            0
-        };
         if self.is_joined(NamespaceType::User) {
             0
+        } else if self.handed_over {
+            self.new & libc::CLONE_NEWPID
         } else {
-            self.new & !(libc::CLONE_NEWCGROUP | libc::CLONE_NEWTIME | network)
+            self.new & !(libc::CLONE_NEWCGROUP | libc::CLONE_NEWTIME)
         }
+    }
+
+    /// What init makes by itself, in the cgroup that it was born into.
+    fn made_by_init(&self) -> i32 {
+        const OF_ITSELF: i32 =
+            libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+        self.new & OF_ITSELF & !self.cloned() & !self.cloned_later()
     }
 
     /// What is made after a user namespace was joined.
@@ -172,7 +182,7 @@ pub fn take_over(planner: &mut Planner, namespaces: &Namespaces) {
 }
 
 /// Filesystems that are the same in every network namespace.
-const LOCAL: &[&CStr] = &[
+pub const LOCAL: &[&CStr] = &[
     c"proc", c"tmpfs", c"devpts", c"mqueue", c"cgroup2", c"overlay",
 ];
 
@@ -191,10 +201,21 @@ fn is_independent_of_network(op: &InitOp) -> bool {
         | InitOp::SetHostPropagation(_)
         | InitOp::MakeParentPrivate { .. }
         | InitOp::BindRoot { .. }
+        | InitOp::MountOverlayRoot { .. }
         | InitOp::CloneTree { .. }
+        | InitOp::LabelMount { .. }
         | InitOp::SetAttributes { .. }
-        | InitOp::AttachTree { .. } => true,
-        InitOp::MountFilesystem { filesystem, .. } => LOCAL.contains(&filesystem.kind.as_c_str()),
+        | InitOp::AttachTree { .. }
+        | InitOp::OpenDev
+        | InitOp::MakeDevice { .. }
+        | InitOp::MakeDeviceLink { .. }
+        | InitOp::PrepareMask
+        | InitOp::ReadonlyPath(_)
+        | InitOp::MaskPath(_) => true,
+        InitOp::MountFilesystem { filesystem, .. }
+        | InitOp::CreateFilesystem { filesystem, .. } => {
+            LOCAL.contains(&filesystem.kind.as_c_str())
+        }
         _ => false,
     }
 }
@@ -220,10 +241,10 @@ pub fn enter(
             Field::new("linux.namespaces"),
         );
     }
-    let late = namespaces.new & libc::CLONE_NEWCGROUP;
-    if late != 0 {
+    let own = namespaces.made_by_init();
+    if own != 0 {
         planner.init(
-            InitOp::Unshare { namespaces: late },
+            InitOp::Unshare { namespaces: own },
             Field::new("linux.namespaces"),
         );
     }

@@ -108,7 +108,7 @@ type Law = (&'static str, fn(&InitOp) -> bool, fn(&InitOp) -> bool);
 /// Each: what it protects, the earlier operation, the later one.
 const LAWS: &[Law] = &[
     (
-        "a mount comes before the pivot",
+        "a path is found before the pivot, after which the host's root lies over the container's and a link with .. leads into it",
         |op| {
             matches!(
                 op,
@@ -116,6 +116,11 @@ const LAWS: &[Law] = &[
                     | InitOp::AttachTree { .. }
                     | InitOp::Remount { .. }
                     | InitOp::MountOverlayRoot { .. }
+                    | InitOp::MakeDevice { .. }
+                    | InitOp::MakeWorkingDirectory(_)
+                    | InitOp::ReadonlyMount(_)
+                    | InitOp::ReadonlyPath(_)
+                    | InitOp::MaskPath(_)
             )
         },
         |op| matches!(op, InitOp::PivotRoot | InitOp::ChangeRoot),
@@ -126,9 +131,9 @@ const LAWS: &[Law] = &[
         |op| matches!(op, InitOp::MountOverlayRoot { .. }),
     ),
     (
-        "a path is hidden after the pivot",
-        |op| matches!(op, InitOp::PivotRoot | InitOp::ChangeRoot),
-        |op| matches!(op, InitOp::MaskPath(_) | InitOp::ReadonlyPath(_)),
+        "a tree of the host is copied before its /proc is covered",
+        |op| matches!(op, InitOp::CloneTree { .. }),
+        |op| matches!(op, InitOp::PrepareMask),
     ),
     (
         "a path is hidden while its cover is there",
@@ -138,7 +143,12 @@ const LAWS: &[Law] = &[
     (
         "kernel parameters are written before /proc/sys becomes read-only",
         |op| matches!(op, InitOp::WriteSysctl { .. }),
-        |op| matches!(op, InitOp::ReadonlyPath(_) | InitOp::MaskPath(_)),
+        |op| match op {
+            InitOp::ReadonlyPath(path) | InitOp::MaskPath(path) => {
+                path.to_bytes().starts_with(b"/proc/sys/") || path.as_c_str() == c"/proc/sys"
+            }
+            _ => false,
+        },
     ),
     (
         "interfaces are there before kernel parameters, which may name them",
@@ -155,8 +165,6 @@ const LAWS: &[Law] = &[
                     | InitOp::Await(_)
                     | InitOp::RunHook(_)
                     | InitOp::WriteSysctl { .. }
-                    | InitOp::PivotRoot
-                    | InitOp::ChangeRoot
                     | InitOp::Attest(_)
                     | InitOp::Execute { .. }
             )
@@ -354,19 +362,19 @@ mod tests {
     }
 
     #[test]
-    fn masks_before_the_pivot_break_the_law() {
+    fn masks_after_the_pivot_break_the_law() {
         let mut planner = Planner::default();
+        planner.init(InitOp::PivotRoot, Field::default());
         planner.init(
             InitOp::MaskPath(c"/proc/kcore".to_owned()),
             Field::default(),
         );
-        planner.init(InitOp::PivotRoot, Field::default());
         execute(&mut planner);
         assert!(
             order(&planner.finish())
                 .unwrap_err()
                 .to_string()
-                .contains("hidden after the pivot")
+                .contains("found before the pivot")
         );
     }
 

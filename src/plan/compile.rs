@@ -105,7 +105,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     if request.keyring == Keyring::New {
         keyring(&mut planner, request)?;
     }
-    rootfs::build(&mut planner, &room)?;
+    let late = rootfs::build(&mut planner, &room)?;
     if request.notify.is_some() {
         rootfs::bind_state(
             &mut planner,
@@ -139,7 +139,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     network::plan::plan(&mut planner, linux, &namespaces)?;
 
     hooks_before_pivot(&mut planner, spec, request, &namespaces)?;
-    change_root(&mut planner, &room)?;
+    change_root(&mut planner, &room, &late)?;
     memory::plan(&mut planner, linux)?;
     if let Some(circumstances) = &circumstances {
         limits::from_inside(&mut planner, circumstances)?;
@@ -178,14 +178,14 @@ pub(super) fn move_init(planner: &mut Planner, unit: String, below: String) {
 }
 
 /// From the assembled root to the one that the program sees; the terminal is of its /dev.
-fn change_root(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
-    rootfs::enter(planner, room)?;
+fn change_root(planner: &mut Planner, room: &Room<'_>, late: &rootfs::Late) -> Result<()> {
+    rootfs::enter(planner, room);
     if let Some(process) = &room.spec.process
         && terminal(planner, process, &room.request.console)
     {
         planner.init(InitOp::AttachConsole, Field::new("process.terminal"));
     }
-    rootfs::close(planner, room)
+    rootfs::close(planner, room, late)
 }
 
 /// systemd hands down what its properties need; the rest it leaves to others.
@@ -364,6 +364,13 @@ pub(super) fn filter(spec: &Spec, linux: &Linux, start: Start) -> Result<Option<
         }
     }
     Ok(Some(filter))
+}
+
+/// Whether a process behind the filter can still wait at a gate.
+fn lets_read(filter: &seccomp::Filter) -> bool {
+    let number = u32::try_from(libc::SYS_read).unwrap_or_default();
+    let native = seccomp::Arch::native().audit();
+    seccomp::interpret::passes(&filter.instructions, number, native)
 }
 
 fn circumstances<'a>(
@@ -581,7 +588,7 @@ fn hooks_before_pivot(
     Ok(())
 }
 
-/// Init: a terminal of the container's own devpts, so it comes after the pivot. Says whether there is one.
+/// Init: a terminal of the container's own devpts, so it comes after the mounts. Says whether there is one.
 pub(super) fn terminal(planner: &mut Planner, process: &Process, console: &Console) -> bool {
     if !process.terminal || *console == Console::None {
         return false;
@@ -610,6 +617,7 @@ fn finish(
             "linux.seccomp: unknown system calls are skipped: {unknown}"
         ));
     }
+    let lets_read = filter.as_ref().is_some_and(lets_read);
     let mut load = filter.map(load_filter);
     if request.start == Start::Later {
         planner.init(InitOp::ListenForRequests, Field::default());
@@ -624,6 +632,11 @@ fn finish(
     planner.init(InitOp::OutliveRuntime, Field::default());
     planner.runtime(RuntimeOp::PrepareRecord, Field::default());
     planner.meet(Gate::Prepared);
+    // While the runtime writes the record, if the filter lets init read what the runtime then says.
+    let is_next = request.start == Start::Now && spec.hooks.start_container.is_empty();
+    if let Some((op, _)) = load.take_if(|_| is_next && lets_read) {
+        planner.init(op, Field::new("linux.seccomp"));
+    }
     hand_over(planner, spec, request, circumstances)?;
     planner.runtime(RuntimeOp::Record(Stage::Created), Field::default());
     let tells = request.notify.is_some() && request.start == Start::Now;

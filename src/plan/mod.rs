@@ -67,8 +67,11 @@ pub struct Planner {
 impl Default for Planner {
     fn default() -> Self {
         Self {
-            before: Vec::new(),
+            before: Vec::with_capacity(16),
             plan: Plan {
+                runtime: Vec::with_capacity(16),
+                // As engines ask: some 90.
+                init: Vec::with_capacity(112),
                 slots: Slot::FIRST_FREE,
                 ..Plan::default()
             },

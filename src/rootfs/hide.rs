@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use super::resolve::{self, Walk};
 use crate::execute::init::Init;
 use crate::plan::Slot;
-use crate::sys::fs::{self, AT_FDCWD};
+use crate::sys::fs;
 use crate::sys::mount::{self, Attributes, Reach};
 use crate::sys::{Errno, Result};
 
@@ -19,12 +19,7 @@ pub fn prepare_mask(init: &mut Init<'_>) -> Result<()> {
     let mask = mount::fsconfig_create(context).and_then(|()| mount::fsmount(context, 0))?;
     init.done_with(context);
     fs::mkdirat(mask, c"directory", 0o555)?;
-    fs::close(fs::openat(
-        mask,
-        c"file",
-        libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY,
-        0o444,
-    )?);
+    fs::mknodat(mask, c"file", libc::S_IFREG | 0o444, 0)?;
     let attributes = libc::MOUNT_ATTR_RDONLY
         | libc::MOUNT_ATTR_NOSUID
         | libc::MOUNT_ATTR_NODEV
@@ -37,12 +32,19 @@ pub fn prepare_mask(init: &mut Init<'_>) -> Result<()> {
             ..Attributes::default()
         },
     )?;
-    let place = fs::openat(AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
-    mount::move_mount(mask, place)?;
-    init.done_with(place);
+    mount::move_mount_to(mask, c"/proc")?;
     init.fill(Slot::MASK, mask);
     Ok(())
 }
+
+/// Of the paths that engines hide, those that are directories.
+const DIRECTORIES: [&[u8]; 5] = [
+    b"/proc/acpi",
+    b"/proc/asound",
+    b"/proc/scsi",
+    b"/sys/devices/virtual/powercap",
+    b"/sys/firmware",
+];
 
 /// Covers a path by an empty file or directory. A path that is not there needs no cover.
 pub fn mask_path(init: &Init<'_>, path: &CStr) -> Result<()> {
@@ -50,9 +52,13 @@ pub fn mask_path(init: &Init<'_>, path: &CStr) -> Result<()> {
         Err(Errno(libc::ENOENT)) => return Ok(()),
         target => target?,
     };
-    // Most are files, and the kernel tells which are not.
-    let covered = match cover(init, target, c"file") {
-        Err(Errno(libc::ENOTDIR | libc::EINVAL)) => cover(init, target, c"directory"),
+    // The kernel tells a wrong guess; taking back what could not be attached takes long.
+    let (guess, other) = match DIRECTORIES.contains(&path.to_bytes()) {
+        true => (c"directory", c"file"),
+        false => (c"file", c"directory"),
+    };
+    let covered = match cover(init, target, guess) {
+        Err(Errno(libc::ENOTDIR | libc::EINVAL)) => cover(init, target, other),
         covered => covered,
     };
     init.done_with(target);

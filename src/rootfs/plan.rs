@@ -2,12 +2,14 @@
 //! it is used, so every such question belongs to the operation that meets it.
 
 mod filesystems;
+mod late;
 mod mounts;
 mod sysctl;
 
 use std::ffi::CString;
 use std::path::{Component, Path, PathBuf};
 
+pub use self::late::Late;
 pub use self::sysctl::sysctl_path;
 use super::devices::{self, Making};
 use crate::config::{Linux, NamespaceType, Spec};
@@ -51,13 +53,37 @@ impl Room<'_> {
 /// mknod(2) of devices needs it.
 const CAP_MKNOD: u64 = 1 << 27;
 
-/// Init: everything up to the pivot, hooks not counted.
-pub fn build(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
+/// Init: everything up to the pivot, hooks not counted; says what waits for later.
+pub fn build(planner: &mut Planner, room: &Room<'_>) -> Result<Late> {
     propagation(planner, room);
     root(planner, room)?;
+    let late = Late::of(room);
     for (index, mount) in room.spec.mounts.iter().enumerate() {
-        mounts::mount_one(planner, room, index, mount)?;
+        if !late.mounts.contains(&index) {
+            mounts::mount_one(planner, room, index, mount)?;
+        }
     }
+    if !late.cover_devices {
+        devices(planner, room)?;
+    }
+    if !late.after_covers {
+        build_late(planner, room, &late)?;
+    }
+    Ok(late)
+}
+
+/// Init: what waits for the network namespace, and what may lie in it.
+fn build_late(planner: &mut Planner, room: &Room<'_>, late: &Late) -> Result<()> {
+    for index in &late.mounts {
+        mounts::mount_one(planner, room, *index, &room.spec.mounts[*index])?;
+    }
+    if late.cover_devices {
+        devices(planner, room)?;
+    }
+    working_directory(planner, room)
+}
+
+fn devices(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     let may_make = room.host.privileged && room.host.grantable & CAP_MKNOD != 0;
     let is_elsewhere = room.namespaces.is_other(NamespaceType::User);
     let making = match (room.host.privileged, is_elsewhere) {
@@ -65,7 +91,10 @@ pub fn build(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
         (true, _) => Making::BindByRuntime,
         (false, _) => Making::BindByInit,
     };
-    devices::plan(planner, room.spec, making)?;
+    devices::plan(planner, room.spec, making)
+}
+
+fn working_directory(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     let cwd = room
         .spec
         .process
@@ -153,46 +182,33 @@ pub fn take_sources_first(planner: &mut Planner) {
     );
 }
 
-/// Init: the pivot and what comes after it.
-pub fn enter(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
-    let masks = !room.linux.masked_paths.is_empty();
-    if masks {
+/// Init: what the paths that are hidden need.
+pub fn enter(planner: &mut Planner, room: &Room<'_>) {
+    if !room.linux.masked_paths.is_empty() {
         planner.init(InitOp::PrepareMask, Field::new("linux.maskedPaths"));
     }
-    match room.request.pivot {
-        Pivot::Pivot => planner.init(InitOp::PivotRoot, Field::new("root.path")),
-        Pivot::Move => planner.init(InitOp::ChangeRoot, Field::new("--no-pivot")),
-    }
-    Ok(())
 }
 
-/// Init: once the terminal has its place.
-pub fn close(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
+/// Init: once the terminal has its place, to the change of the root.
+pub fn close(planner: &mut Planner, room: &Room<'_>, late: &Late) -> Result<()> {
+    // Whether it is hidden or protected once everything is mounted.
+    let waits = |path: &str| late.after_covers && late.concerns(room, path);
+    cover_paths(planner, room, |path| late.after_covers && !waits(path))?;
+    if late.after_covers {
+        build_late(planner, room, late)?;
+    }
     sysctl::plan(planner, room)?;
     mounts::late_readonly(planner, &room.spec.mounts);
-    for (index, path) in room.linux.readonly_paths.iter().enumerate() {
-        let field = Field::index("linux.readonlyPaths", index);
-        planner.init(
-            InitOp::ReadonlyPath(c_string(path.as_str(), || field.clone())?),
-            field.clone(),
-        );
-    }
-    for (index, path) in room.linux.masked_paths.iter().enumerate() {
-        // Twice the same path would be one mount more, on the first.
-        if room.linux.masked_paths[..index].contains(path) {
-            continue;
-        }
-        let field = Field::index("linux.maskedPaths", index);
-        planner.init(
-            InitOp::MaskPath(c_string(path.as_str(), || field.clone())?),
-            field.clone(),
-        );
-    }
+    cover_paths(planner, room, |path| !late.after_covers || waits(path))?;
     if room.spec.root.as_ref().is_some_and(|root| root.readonly) {
         planner.init(InitOp::ReadonlyRoot, Field::new("root.readonly"));
     }
-    if room.request.pivot == Pivot::Pivot {
-        planner.init(InitOp::DetachOldRoot, Field::default());
+    match room.request.pivot {
+        Pivot::Pivot => {
+            planner.init(InitOp::PivotRoot, Field::new("root.path"));
+            planner.init(InitOp::DetachOldRoot, Field::default());
+        }
+        Pivot::Move => planner.init(InitOp::ChangeRoot, Field::new("--no-pivot")),
     }
     if let Some(word) = room
         .linux
@@ -205,6 +221,32 @@ pub fn close(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
             InitOp::SetRootPropagation(propagation),
             Field::new("linux.rootfsPropagation"),
         );
+    }
+    Ok(())
+}
+
+/// Init: the paths that become read-only, and those that are hidden.
+fn cover_paths(
+    planner: &mut Planner,
+    room: &Room<'_>,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<()> {
+    for (index, path) in room.linux.readonly_paths.iter().enumerate() {
+        if !is_meant(path) {
+            continue;
+        }
+        let field = Field::index("linux.readonlyPaths", index);
+        let path = c_string(path.as_str(), || field.clone())?;
+        planner.init(InitOp::ReadonlyPath(path), field);
+    }
+    for (index, path) in room.linux.masked_paths.iter().enumerate() {
+        // Twice the same path would be one mount more, on the first.
+        if !is_meant(path) || room.linux.masked_paths[..index].contains(path) {
+            continue;
+        }
+        let field = Field::index("linux.maskedPaths", index);
+        let path = c_string(path.as_str(), || field.clone())?;
+        planner.init(InitOp::MaskPath(path), field);
     }
     Ok(())
 }

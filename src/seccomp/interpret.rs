@@ -48,9 +48,18 @@ pub struct Outcome {
 
 /// Runs a filter. None if it is not a filter: no end, or an instruction that none should have.
 pub fn run(instructions: &[sock_filter], call: &Call) -> Option<Outcome> {
+    run_watched(instructions, call, |_| {})
+}
+
+fn run_watched(
+    instructions: &[sock_filter],
+    call: &Call,
+    mut watch: impl FnMut(&sock_filter),
+) -> Option<Outcome> {
     let (mut accumulator, mut next, mut steps) = (0_u32, 0_usize, 0_usize);
     loop {
         let instruction = instructions.get(next)?;
+        watch(instruction);
         let (k, mut skip) = (instruction.k, 0);
         let mut way =
             |yes: bool| skip = usize::from(if yes { instruction.jt } else { instruction.jf });
@@ -72,6 +81,23 @@ pub fn run(instructions: &[sock_filter], call: &Call) -> Option<Outcome> {
         }
         (next, steps) = (next + 1 + skip, steps + 1);
     }
+}
+
+/// Whether a filter lets a call of the native architecture through, whatever its arguments.
+pub fn passes(instructions: &[sock_filter], number: u32, audit: u32) -> bool {
+    let reads_arguments =
+        |instruction: &sock_filter| instruction.code == LOAD && instruction.k >= 16;
+    let call = Call {
+        number,
+        audit,
+        ..Call::default()
+    };
+    // What a call meets without arguments, every such call meets, unless one was looked at on the way.
+    let mut looked = false;
+    let end = run_watched(instructions, &call, |instruction| {
+        looked |= reads_arguments(instruction);
+    });
+    !looked && end.is_some_and(|end| end.verdict == libc::SECCOMP_RET_ALLOW)
 }
 
 /// How a filter keeps a call of the native architecture from happening, whatever its arguments: it

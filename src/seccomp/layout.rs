@@ -30,8 +30,8 @@ const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | 38;
 pub enum Decision {
     /// Always this.
     Return(u32),
-    /// The first chain that matches decides, else the default.
-    Ask(Vec<Chain>, Width),
+    /// The first chain that matches decides, else the default. Few calls have one.
+    Ask(Box<(Vec<Chain>, Width)>),
 }
 
 /// The tables that share an AUDIT_ARCH: one, or x86-64 and x32.
@@ -112,13 +112,9 @@ pub fn program(families: Vec<Family>, default: u32) -> Vec<sock_filter> {
 /// The runs of numbers of a family, from 0 to the greatest, no two neighbours alike.
 fn spans(family: Family, default: u32) -> Vec<Span> {
     let regions = regions(&family.members, default);
-    let calls: Vec<(u32, Decision)> = family
-        .members
-        .into_iter()
-        .flat_map(|member| member.calls)
-        .collect();
-    let mut spans = Vec::with_capacity(calls.len() + regions.len());
-    let mut calls = calls.into_iter().peekable();
+    let calls = family.members.into_iter().flat_map(|member| member.calls);
+    let mut calls = calls.peekable();
+    let mut spans = Vec::with_capacity(256);
     for (index, region) in regions.iter().enumerate() {
         let end = regions
             .get(index + 1)
@@ -217,7 +213,7 @@ impl Emit {
     fn decision(&mut self, decision: &Decision) -> Target {
         let (chains, width) = match decision {
             Decision::Return(verdict) => return Target::Return(*verdict),
-            Decision::Ask(chains, width) => (chains, *width),
+            Decision::Ask(asked) => (&asked.0, asked.1),
         };
         let mut otherwise = Target::Return(self.default);
         for chain in chains.iter().rev() {

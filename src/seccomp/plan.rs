@@ -175,14 +175,14 @@ fn architectures(profile: &Seccomp, native: Arch) -> Result<Vec<Arch>> {
 
 /// A call that a rule names.
 struct Name {
-    rule: usize,
+    rule: u32,
     call: Call,
 }
 
 /// The names that some architecture knows, in the order of the profile, and the others.
 fn resolve(profile: &Seccomp) -> (Vec<Name>, Vec<String>) {
     let (mut known, mut unknown) = (Vec::with_capacity(512), Vec::new());
-    for (rule, asked) in profile.syscalls.iter().enumerate() {
+    for (rule, asked) in (0_u32..).zip(&profile.syscalls) {
         for name in &asked.names {
             match tables::call(name) {
                 Some(call) => known.push(Name { rule, call }),
@@ -197,7 +197,7 @@ fn resolve(profile: &Seccomp) -> (Vec<Name>, Vec<String>) {
 #[derive(Clone, Copy)]
 struct Entry {
     number: u32,
-    rule: usize,
+    rule: u32,
     /// i386 reaches the call through socketcall or ipc.
     subcall: Option<u32>,
 }
@@ -242,7 +242,7 @@ fn sorted(entries: &[Entry], arch: Arch) -> Vec<Entry> {
 
 fn entries(names: &[Name], rules: &[Rule], arch: Arch) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(names.len() + 32);
-    for name in names.iter().filter(|name| !rules[name.rule].idle) {
+    for name in names.iter().filter(|name| !rules[name.rule as usize].idle) {
         let through = name.call.multiplexed.filter(|_| arch == Arch::X86);
         entries.extend(through.map(|known| Entry {
             number: known.through,
@@ -260,17 +260,17 @@ fn entries(names: &[Name], rules: &[Rule], arch: Arch) -> Vec<Entry> {
 
 fn decide(rules: &[Rule], entries: &[Entry], arch: Arch) -> Result<Decision> {
     // Nearly always there is one rule, without conditions; then nothing needs to be put in order.
-    let first = &rules[entries[0].rule];
+    let first = &rules[entries[0].rule as usize];
     if entries[0].subcall.is_none() && first.is_plain() {
         return Ok(Decision::Return(first.verdict));
     }
     let mut chains = Vec::new();
     for entry in entries {
-        let rule = &rules[entry.rule];
+        let rule = &rules[entry.rule as usize];
         for tests in &rule.alternatives {
             let chain = Chain::new(tests, rule.verdict, arch.width(), entry.subcall);
             rules::add(&mut chains, chain, arch.width()).map_err(|_| {
-                let field = Field::index("linux.seccomp.syscalls", entry.rule);
+                let field = Field::index("linux.seccomp.syscalls", entry.rule as usize);
                 Failure::config(
                     field,
                     "contradicts an earlier rule for the same system call",
@@ -280,7 +280,7 @@ fn decide(rules: &[Rule], entries: &[Entry], arch: Arch) -> Result<Decision> {
     }
     Ok(match &chains[..] {
         [only] if only.tests.is_empty() => Decision::Return(only.verdict),
-        _ => Decision::Ask(chains, arch.width()),
+        _ => Decision::Ask(Box::new((chains, arch.width()))),
     })
 }
 

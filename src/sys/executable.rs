@@ -42,6 +42,8 @@ enum Content {
 #[derive(Debug)]
 pub struct Disguise {
     mappings: Vec<Mapping>,
+    /// The detached mount. Whoever closes it last waits until the kernel has taken it apart.
+    tree: Option<OwnedFd>,
     executable: OwnedFd,
     empty: OwnedFd,
 }
@@ -77,13 +79,22 @@ impl Disguise {
         descriptor::seal(empty.as_raw_fd())?;
         Ok(Self {
             mappings: mappings(program_headers()),
+            tree: Some(tree),
             executable: descriptor::owned(executable),
             empty,
         })
     }
 
+    /// Runtime: takes the detached mount apart, in a moment in which there is nothing else to do.
+    pub fn drop_tree(&mut self) {
+        self.tree = None;
+    }
+
     /// Init: /proc/self/exe becomes the empty file.
     pub fn put_on(&self) -> Result<()> {
+        if let Some(tree) = &self.tree {
+            fs::close(tree.as_raw_fd());
+        }
         for mapping in &self.mappings {
             match mapping.content {
                 Content::Own => copy_over(*mapping)?,
@@ -229,8 +240,10 @@ fn copy_over(mapping: Mapping) -> Result<()> {
     // this program that no other thread writes to, for there is none; between this copy and the mremap below
     // this thread writes to its stack alone, which is no part of the executable.
     unsafe { std::ptr::copy_nonoverlapping(start as *const u8, copy.cast::<u8>(), length) };
-    // SAFETY: changes the protection of the new mapping only.
-    check(unsafe { libc::mprotect(copy, length, protection) })?;
+    if protection != writable {
+        // SAFETY: changes the protection of the new mapping only.
+        check(unsafe { libc::mprotect(copy, length, protection) })?;
+    }
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
     // SAFETY: moves the copy, in one step, over the range that it is a copy of: every byte stays what it was.
     let moved = unsafe { libc::mremap(copy, length, length, flags, start as *mut libc::c_void) };
@@ -244,15 +257,13 @@ fn copy_over(mapping: Mapping) -> Result<()> {
 /// prctl(PR_SET_MM, PR_SET_MM_MAP). Of the fields only `exe_fd` matters here: the others tell ps(1) where things are,
 /// and are gone with the exec.
 fn name_executable(file: RawFd, address: u64) -> Result<()> {
-    // SAFETY: asks where the heap ends; moves nothing.
-    let brk = unsafe { libc::syscall(libc::SYS_brk, 0) }.cast_unsigned();
     let map = MemoryMap {
         start_code: address,
         end_code: address + 1,
         start_data: address,
         end_data: address,
-        start_brk: brk,
-        brk,
+        start_brk: address,
+        brk: address,
         start_stack: address,
         arg_start: address,
         arg_end: address,

@@ -10,6 +10,7 @@ pub mod descriptor;
 mod errno;
 pub mod executable;
 pub mod fs;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod network;

@@ -151,6 +151,22 @@ pub fn move_mount(mount: RawFd, target: RawFd) -> Result<()> {
     Ok(())
 }
 
+/// The same on a path, which is trusted.
+pub fn move_mount_to(mount: RawFd, path: &CStr) -> Result<()> {
+    // SAFETY: two C strings, read during the call, and integers.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount,
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    })?;
+    Ok(())
+}
+
 /// What mount_setattr(2) changes: MOUNT_ATTR_* to set and to clear, MS_* propagation or 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attributes {

@@ -155,7 +155,6 @@ fn what_cannot_be_done_is_refused(lab: &Lab) {
             ["--manage-cgroups-mode", "banana"],
             "--manage-cgroups-mode: \"banana\"",
         ),
-        (["--manage-cgroups-mode", "ignore"], "cgroup namespace"),
         (["--empty-ns", "user"], "--empty-ns"),
         (
             ["--page-server", "here"],
@@ -169,18 +168,6 @@ fn what_cannot_be_done_is_refused(lab: &Lab) {
         assert!(done.err.contains(text) || not_running, "{done:?}");
     }
     container.start();
-    let done = call(
-        lab,
-        &[
-            &base[..],
-            &["--manage-cgroups-mode", "ignore", &container.id],
-        ]
-        .concat(),
-    );
-    assert!(
-        done.code == 1 && done.err.contains("cgroup namespace"),
-        "{done:?}"
-    );
     let done = call(
         lab,
         &[&base[..], &["--parent-path", "../missing", &container.id]].concat(),

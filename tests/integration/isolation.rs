@@ -11,6 +11,7 @@ tests![
     masked_files_are_empty_and_masked_directories_too,
     masks_cannot_be_written_or_lifted,
     a_mask_of_something_missing_is_ignored,
+    a_hidden_path_is_found_through_links_that_go_up,
     read_only_paths_cannot_be_written,
     the_default_devices_are_there,
     the_standard_links_are_there,
@@ -72,6 +73,20 @@ fn a_mask_of_something_missing_is_ignored(lab: &Lab) {
         json!(["/nonexistent", "/proc/none/such"]),
     );
     lab.run(&bundle).ok();
+}
+
+/// Between the pivot and its end the host's root lies on the container's, and `..` leads there.
+fn a_hidden_path_is_found_through_links_that_go_up(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    fs::create_dir(bundle.rootfs().join("depot")).unwrap();
+    for name in ["secret", "kept"] {
+        fs::write(bundle.rootfs().join("depot").join(name), "seen\n").unwrap();
+    }
+    std::os::unix::fs::symlink("../depot", bundle.rootfs().join("var/data")).unwrap();
+    bundle.set("/linux/maskedPaths", json!(["/var/data/secret"]));
+    bundle.set("/linux/readonlyPaths", json!(["/var/data/kept"]));
+    bundle.sh("cat /depot/secret; (echo new > /depot/kept) 2>&1 | grep -c Read-only");
+    assert_eq!(lab.run(&bundle).ok().lines(), ["1"]);
 }
 
 fn read_only_paths_cannot_be_written(lab: &Lab) {

@@ -105,7 +105,7 @@ impl InitOp {
             Self::MakeWorkingDirectory(_) => Mounts, "mkdirat(2)", [mkdirat openat2 openat fstat readlinkat],
                 "Engines name working directories that images do not have, and expect them to be made.";
             Self::PrepareMask => Root, "mount_setattr(2)",
-                [fsopen fsconfig fsmount mkdirat openat move_mount mount_setattr],
+                [fsopen fsconfig fsmount mkdirat mknodat move_mount mount_setattr],
                 "The container's own /dev/null could be anything; what hides paths is made by the runtime (CVE-2025-31133).";
             Self::PivotRoot => Root, "pivot_root(2)", [pivot_root openat fchdir],
                 "chroot(2) can be left again; after this the host's files are in no mount that the container has.";
