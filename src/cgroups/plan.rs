@@ -39,6 +39,8 @@ pub struct CgroupPlan {
     pub path: CgroupPath,
     /// The unit that it is of, where systemd makes it.
     pub unit: Option<Unit>,
+    /// The name of the cgroup, where it is one below the unit's own.
+    pub subgroup: Option<String>,
     /// What its ancestors must hand down to it.
     pub enable: Vec<Enable>,
     /// Limits to hold against the usage before the writes.
@@ -101,9 +103,12 @@ fn with_cgroup(
         DeviceFilter::NotPermitted => None,
         DeviceFilter::Enforced => devices::program(&resources.devices)?,
     };
+    let mut subgroup = None;
     let (path, unit) = match &host.service {
         Some(service) => {
             let (path, unit) = systemd::unit(cgroups_path, id, annotations, &writes, service)?;
+            subgroup = systemd::subgroup(annotations, &unit)?;
+            let path = path.below(subgroup.as_deref().unwrap_or_default())?;
             (path, Some(unit))
         }
         None => (resolve_path(cgroups_path, id, host.own.as_deref())?, None),
@@ -111,11 +116,26 @@ fn with_cgroup(
     Ok(CgroupPlan {
         path,
         unit,
+        subgroup,
         enable: enable(&writes, host),
         usage: knobs::usage_limits(resources),
         writes,
         devices,
     })
+}
+
+impl CgroupPlan {
+    /// The cgroup that systemd makes.
+    pub fn path_of_unit(&self) -> CgroupPath {
+        let above = self.subgroup.as_ref().and_then(|_| self.path.parent());
+        above.unwrap_or_else(|| self.path.clone())
+    }
+
+    /// The container's cgroup as seen from that one: `` or `/name`.
+    pub fn below_unit(&self) -> String {
+        let below = self.subgroup.as_ref().map(|name| format!("/{name}"));
+        below.unwrap_or_default()
+    }
 }
 
 /// The writes alone: what `update` needs.

@@ -440,6 +440,25 @@ pub fn make_below(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     cgroup::open_file(below.as_fd(), c"cgroup.procs", libc::O_WRONLY).act(act)
 }
 
+/// Makes the container's cgroup below that of its unit, where `member` is the only process: it has to move before
+/// controllers can be handed down.
+pub fn make_subgroup(
+    unit: BorrowedFd<'_>,
+    path: &CgroupPath,
+    member: Option<i32>,
+    enable: &[Enable],
+) -> Result<OwnedFd> {
+    let name = c_string(path.name());
+    let members = make_below(unit, &name)?;
+    if let Some(pid) = member {
+        let moved = fs::write(members.as_raw_fd(), pid.to_string().as_bytes());
+        moved.act(|| format!("cannot move the unit's first process to {path}"))?;
+    }
+    let above = path.parent().map(|parent| parent.to_string());
+    hand_down(unit, &above.unwrap_or_default(), enable)?;
+    open_below(unit, &name)
+}
+
 /// Opens a cgroup below.
 pub fn open_below(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     let act = || format!("cannot open the cgroup {} below", name.to_string_lossy());

@@ -100,10 +100,11 @@ pub fn decide_loaded(
     });
     let plan = plan.map_err(|fault| loaded.place(fault))?;
     Trace::time(trace, "check the plan", || check::check(&plan))?;
-    let cgroup = plan.runtime.iter().find_map(|step| match &step.op {
-        RuntimeOp::CreateCgroup { path, .. } | RuntimeOp::StartUnit { path, .. } => {
-            Some(path.clone())
-        }
+    // The last one: it may be below that of a unit.
+    let cgroup = plan.runtime.iter().rev().find_map(|step| match &step.op {
+        RuntimeOp::CreateCgroup { path, .. }
+        | RuntimeOp::StartUnit { path, .. }
+        | RuntimeOp::MakeSubgroup { path, .. } => Some(path.clone()),
         _ => None,
     });
     Ok(Decision {
@@ -558,6 +559,7 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         | Op::WriteCgroup(_)
         | Op::AttachDeviceProgram(_)
         | Op::DelegateCgroup { .. }
+        | Op::MakeSubgroup { .. }
         | Op::MakeSubcgroup { .. }
         | Op::DelegateSubcgroup { .. } => None,
         // The caller's, who named it.

@@ -140,8 +140,17 @@ fn plan_request(
             Some(_) => Some(cgroup(request)?),
             None => no_cgroup(request)?,
         },
+        below_unit: below_unit(target, unit.as_deref()),
         unit,
     })
+}
+
+/// The container's cgroup as seen from its unit's: most often that is the same one.
+fn below_unit(target: &Target, unit: Option<&str>) -> String {
+    match (&target.cgroup, unit) {
+        (Some(path), Some(unit)) if path.name() != unit => format!("/{}", path.name()),
+        _ => String::new(),
+    }
 }
 
 /// The container's unit, where systemd alone may move a process into it.

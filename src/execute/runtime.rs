@@ -344,6 +344,7 @@ impl<'a> Runtime<'a> {
                 let started = self.start_unit(path, unit, enable);
                 started.map_err(|failure| self.disown_cgroup(failure))
             }
+            RuntimeOp::MakeSubgroup { path, enable } => self.make_subgroup(path, enable),
             RuntimeOp::SetProperties { unit, properties } => systemd::run::set(unit, properties),
             RuntimeOp::WriteCgroup(write) => cgroups::run::write(self.slot(Slot::CGROUP), write),
             RuntimeOp::AttachDeviceProgram(program) => {
@@ -575,6 +576,17 @@ impl<'a> Runtime<'a> {
         if let Some(cgroup) = &mut self.record.cgroup {
             cgroup.id = Some(cgroups::run::id(dir.as_fd())?);
         }
+        self.fill(Slot::CGROUP, dir);
+        Ok(())
+    }
+
+    fn make_subgroup(&mut self, path: &CgroupPath, enable: &[Enable]) -> Result<()> {
+        let member = self.placeholder.as_ref().map(Placeholder::pid);
+        let dir = cgroups::run::make_subgroup(self.slot(Slot::CGROUP), path, member, enable)?;
+        if let Some(cgroup) = &mut self.record.cgroup {
+            cgroup.id = Some(cgroups::run::id(dir.as_fd())?);
+        }
+        self.close(Slot::CGROUP);
         self.fill(Slot::CGROUP, dir);
         Ok(())
     }

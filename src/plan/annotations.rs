@@ -24,9 +24,12 @@ pub const FILTER: &str = "run.oci.seccomp_bpf_data";
 /// the container makes of it is its own affair.
 pub const SUBCGROUP: &str = "run.oci.delegate-cgroup";
 
-/// The name that [`SUBCGROUP`] gives: one component.
-pub fn subcgroup(annotations: &Pairs<String>) -> Result<Option<CString>> {
-    let Some(name) = annotations.get(SUBCGROUP).filter(|name| !name.is_empty()) else {
+/// The name of a cgroup below systemd's unit, which is then the container's: the unit has no processes itself.
+pub const SUBGROUP: &str = "run.oci.systemd.subgroup";
+
+/// The name of a cgroup that an annotation gives: one component.
+pub fn cgroup_name(annotations: &Pairs<String>, key: &str) -> Result<Option<CString>> {
+    let Some(name) = annotations.get(key).filter(|name| !name.is_empty()) else {
         return Ok(None);
     };
     let is_one = !name.contains('/') && name != "." && name != "..";
@@ -34,7 +37,7 @@ pub fn subcgroup(annotations: &Pairs<String>) -> Result<Option<CString>> {
         Ok(name) if is_one => Ok(Some(name)),
         _ => {
             let text = format!("{name:?} is no name of a cgroup");
-            Err(Failure::config(Field::key("annotations", SUBCGROUP), text))
+            Err(Failure::config(Field::key("annotations", key), text))
         }
     }
 }
@@ -128,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_cgroup_below_is_one_component() {
-        let name = |value| subcgroup(&with(SUBCGROUP, value));
+        let name = |value| cgroup_name(&with(SUBCGROUP, value), SUBCGROUP);
         assert_eq!(name("init").unwrap().as_deref(), Some(c"init"));
         assert!(name("").unwrap().is_none());
         for wrong in ["..", ".", "a/b", "/a", "a\0b"] {

@@ -73,6 +73,13 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     }
     if let Some(cgroup) = &cgroup {
         planner.prepare(make_cgroup(cgroup), Field::new("linux.cgroupsPath"));
+        subgroup(&mut planner, cgroup);
+    }
+    if host.cgroup.service.is_none() && spec.annotations.get(annotations::SUBGROUP).is_some() {
+        let key = annotations::SUBGROUP;
+        planner.warn(format!(
+            "annotations[{key}]: systemd does not make the cgroup"
+        ));
     }
     let subcgroup = subcgroup(&mut planner, spec, cgroup.as_ref())?;
     if let Some((groups, rdt)) = &groups {
@@ -94,7 +101,8 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     let is_outside = service.is_some_and(|service| service.caller == systemd::Caller::Outside);
     let moved = unit.filter(|_| is_outside).map(|unit| unit.name.clone());
     if let Some(unit) = &moved {
-        move_init(&mut planner, unit.clone(), String::new());
+        let below = cgroup.as_ref().map(cgroups::CgroupPlan::below_unit);
+        move_init(&mut planner, unit.clone(), below.unwrap_or_default());
     }
     namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;
     // After its cgroup namespace is made, whose root is the container's cgroup.
@@ -198,7 +206,7 @@ fn make_cgroup(cgroup: &cgroups::CgroupPlan) -> RuntimeOp {
     let path = cgroup.path.clone();
     match &cgroup.unit {
         Some(unit) => RuntimeOp::StartUnit {
-            path,
+            path: cgroup.path_of_unit(),
             unit: Box::new(unit.clone()),
             enable: asked_for(&cgroup.enable),
         },
@@ -209,13 +217,24 @@ fn make_cgroup(cgroup: &cgroups::CgroupPlan) -> RuntimeOp {
     }
 }
 
+/// The container's cgroup, where that is not the unit's own.
+fn subgroup(planner: &mut Planner, cgroup: &cgroups::CgroupPlan) {
+    if cgroup.subgroup.is_some() {
+        let op = RuntimeOp::MakeSubgroup {
+            path: cgroup.path.clone(),
+            enable: cgroup.enable.clone(),
+        };
+        planner.prepare(op, Field::key("annotations", annotations::SUBGROUP));
+    }
+}
+
 /// The cgroup below the container's that an annotation asks for, and the slot of its list of members.
 fn subcgroup(
     planner: &mut Planner,
     spec: &Spec,
     cgroup: Option<&cgroups::CgroupPlan>,
 ) -> Result<Option<(CString, Slot)>> {
-    let Some(name) = annotations::subcgroup(&spec.annotations)? else {
+    let Some(name) = annotations::cgroup_name(&spec.annotations, annotations::SUBCGROUP)? else {
         return Ok(None);
     };
     if cgroup.is_none() {
@@ -286,6 +305,7 @@ pub fn restored(plan: Plan) -> Result<Plan> {
             | Op::ConnectConsole { .. }
             | Op::CreateCgroup { .. }
             | Op::StartUnit { .. }
+            | Op::MakeSubgroup { .. }
             | Op::SetProperties { .. }
             | Op::WriteCgroup(_)
             | Op::AttachDeviceProgram(_)

@@ -37,6 +37,8 @@ pub struct ExecRequest {
     pub cgroup: Option<String>,
     /// The unit into which systemd has to move the process.
     pub unit: Option<String>,
+    /// The container's cgroup as seen from the unit's: `` or `/name`.
+    pub below_unit: String,
 }
 
 impl ExecRequest {
@@ -209,8 +211,8 @@ fn enter_container(
     if let Some(unit) = &request.unit {
         let below = request.cgroup.as_deref().unwrap_or_default();
         let below = match below.trim_matches('/') {
-            "" => String::new(),
-            below => format!("/{below}"),
+            "" => request.below_unit.clone(),
+            below => format!("{}/{below}", request.below_unit),
         };
         move_init(planner, unit.clone(), below);
     }

@@ -19,6 +19,7 @@ tests![
     an_interface_is_still_in_the_network_that_was_joined,
     other_mounts_from_outside_are_refused,
     a_scope_of_systemd_comes_back,
+    a_cgroup_below_a_scope_comes_back,
     a_mode_that_wants_no_cgroup_is_refused_at_restore,
     a_socket_from_outside_is_only_saved_when_asked_for,
     a_network_comes_back_empty,
@@ -224,6 +225,15 @@ fn other_mounts_from_outside_are_refused(lab: &Lab) {
 }
 
 fn a_scope_of_systemd_comes_back(lab: &Lab) {
+    scope_comes_back(lab, "");
+}
+
+fn a_cgroup_below_a_scope_comes_back(lab: &Lab) {
+    scope_comes_back(lab, "box");
+}
+
+/// `subgroup` is the container's cgroup as seen from the scope.
+fn scope_comes_back(lab: &Lab, subgroup: &str) {
     need_criu(lab);
     if !Path::new("/run/systemd/private").exists() {
         skip("systemd does not run here");
@@ -235,7 +245,11 @@ fn a_scope_of_systemd_comes_back(lab: &Lab) {
             "/linux/cgroupsPath",
             json!(format!("corten-tests.slice:test:{id}")),
         )
-        .set("/linux/resources", json!({"pids": {"limit": 40}}));
+        .set("/linux/resources", json!({"pids": {"limit": 40}}))
+        .set(
+            "/annotations",
+            json!({"run.oci.systemd.subgroup": subgroup}),
+        );
     let path = bundle.write();
     let scope = Path::new("/sys/fs/cgroup/corten.slice/corten-tests.slice")
         .join(format!("test-{id}.scope"));
@@ -273,9 +287,9 @@ fn a_scope_of_systemd_comes_back(lab: &Lab) {
         )
         .ok();
         goes_on(&counted);
-        let max = fs::read_to_string(scope.join("pids.max")).unwrap();
+        let max = fs::read_to_string(scope.join(subgroup).join("pids.max")).unwrap();
         assert_eq!(max, "40\n");
-        let procs = fs::read_to_string(scope.join("cgroup.procs")).unwrap();
+        let procs = fs::read_to_string(scope.join(subgroup).join("cgroup.procs")).unwrap();
         let pid = lab.corten(&["state", &id]).ok().json()["pid"].to_string();
         assert!(procs.lines().any(|line| line == pid), "{procs}");
         lab.corten(&["exec", &id, "true"]).ok();

@@ -16,6 +16,8 @@ tests![
     other_limits_are_told_to_systemd,
     annotations_are_properties_of_the_unit,
     processes_of_a_scope_may_begin_in_a_cgroup_below,
+    the_container_s_cgroup_may_be_one_below_its_scope,
+    a_slice_has_no_cgroup_below_for_processes,
     a_unit_that_is_there_is_not_taken,
     a_unit_goes_with_its_container,
     from_a_login_the_user_s_systemd_moves_processes_into_units,
@@ -204,6 +206,58 @@ fn processes_of_a_scope_may_begin_in_a_cgroup_below(lab: &Lab) {
     end(lab, &id);
 }
 
+/// The annotation is crun's.
+fn the_container_s_cgroup_may_be_one_below_its_scope(lab: &Lab) {
+    need_systemd(lab);
+    let id = lab.id();
+    let mut bundle = bundle(lab, &id);
+    bundle
+        .set(
+            "/annotations",
+            json!({"run.oci.systemd.subgroup": "box", "run.oci.delegate-cgroup": "init"}),
+        )
+        .set("/linux/resources", json!({"pids": {"limit": 20}}));
+    start(lab, &bundle, &id).ok();
+    let scope = directory(&id);
+    let read = |file: &str| fs::read_to_string(scope.join(file)).unwrap();
+    let members = |cgroup: &str| read(&format!("{cgroup}/cgroup.procs")).lines().count();
+    assert_eq!(
+        (members("."), members("box"), members("box/init")),
+        (0, 0, 1)
+    );
+    // systemd knows the limit, and the container's cgroup has it.
+    assert_eq!(property(lab, &id, "TasksMax"), "20");
+    assert_eq!(read("box/pids.max"), "20\n");
+    lab.corten(&["update", "--pids-limit", "30", "--memory", "64M", &id])
+        .ok();
+    assert_eq!(property(lab, &id, "TasksMax"), "30");
+    assert_eq!(
+        (read("box/pids.max").trim(), read("box/memory.max").trim()),
+        ("30", "67108864")
+    );
+    lab.corten(&["exec", &id, "true"]).ok();
+    lab.corten(&["pause", &id]).ok();
+    assert!(read("box/cgroup.events").contains("frozen 1"));
+    lab.corten(&["resume", &id]).ok();
+    let inspected = lab.corten(&["inspect", "--format", "json", &id]).json();
+    let path = format!("/corten.slice/corten-tests.slice/test-{id}.scope/box");
+    assert_eq!(inspected["cgroup"]["path"], path);
+    end(lab, &id);
+}
+
+fn a_slice_has_no_cgroup_below_for_processes(lab: &Lab) {
+    need_systemd(lab);
+    let id = lab.id();
+    let mut bundle = bundle(lab, &id);
+    bundle
+        .set(
+            "/linux/cgroupsPath",
+            json!("corten-tests.slice::corten-tests-a.slice"),
+        )
+        .set("/annotations", json!({"run.oci.systemd.subgroup": "box"}));
+    start(lab, &bundle, &id).fails(1, "annotations[\"run.oci.systemd.subgroup\"]");
+}
+
 fn annotations_are_properties_of_the_unit(lab: &Lab) {
     need_systemd(lab);
     let id = lab.id();
@@ -305,24 +359,33 @@ fn from_a_login_the_user_s_systemd_moves_processes_into_units(lab: &Lab) {
         .set("/process/terminal", json!(false))
         .unshare("cgroup")
         .args(&["sleep", "1000"]);
-    let (dir, id) = (bundle.write(), lab.id());
-    let words = ["run", "--detach", "--bundle", &dir, &id];
-    by_games(lab, &home, &words).ok();
-    let seen = by_games(lab, &home, &["exec", &id, "cat", "/proc/1/cgroup"]);
+    let scope = |id: &str| format!("/{service}/user.slice/runc-{id}.scope");
+    let id = lab.id();
+    lives_in(lab, &home, &bundle, &id, &scope(&id));
+    bundle.set("/annotations", json!({"run.oci.systemd.subgroup": "box"}));
+    let id = lab.id();
+    lives_in(lab, &home, &bundle, &id, &(scope(&id) + "/box"));
+    manager("stop").ok();
+}
+
+/// A container of the user's, and what `exec` starts in it.
+fn lives_in(lab: &Lab, home: &Path, bundle: &Bundle, id: &str, place: &str) {
+    let dir = bundle.write();
+    let words = ["run", "--detach", "--bundle", &dir, id];
+    by_games(lab, home, &words).ok();
+    let seen = by_games(lab, home, &["exec", id, "cat", "/proc/1/cgroup"]);
     assert_eq!(
         seen.ok().out,
         "0::/\n",
         "its cgroup is the root of what it sees"
     );
-    let state = by_games(lab, &home, &["state", &id]).ok().json();
+    let state = by_games(lab, home, &["state", id]).ok().json();
     let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", state["pid"])).unwrap();
-    let unit = format!("/{service}/user.slice/runc-{id}.scope\n");
-    assert!(cgroup.ends_with(&unit), "{cgroup}");
-    let exec = ["exec", "--detach", &id, "sleep", "1000"];
-    by_games(lab, &home, &exec).ok();
-    let pids = by_games(lab, &home, &["ps", "--format", "json", &id]).ok();
+    assert!(cgroup.trim_end().ends_with(place), "{cgroup}");
+    let exec = ["exec", "--detach", id, "sleep", "1000"];
+    by_games(lab, home, &exec).ok();
+    let pids = by_games(lab, home, &["ps", "--format", "json", id]).ok();
     let pids = pids.json();
     assert_eq!(pids.as_array().unwrap().len(), 2, "{pids}");
-    by_games(lab, &home, &["delete", "--force", &id]).ok();
-    manager("stop").ok();
+    by_games(lab, home, &["delete", "--force", id]).ok();
 }

@@ -109,6 +109,18 @@ pub const CASES: &[Case] = &[
         ];
         plan(&patched(&base(), &changes), &request(), &Host::ideal())
     }),
+    ("subgroup", || {
+        let annotations = json!({"run.oci.systemd.subgroup": "box"});
+        let changes = [
+            ("/annotations", annotations),
+            ("/linux/cgroupsPath", json!("user.slice:runc:box")),
+        ];
+        plan(
+            &patched(&user_namespace(), &changes),
+            &request(),
+            &logged_in(),
+        )
+    }),
     ("no_process", || {
         plan(
             &patched(&seccomp(), &[("/process", Value::Null)]),
@@ -171,6 +183,7 @@ fn exec_into(config: &Value, cgroup: Option<String>, unit: Option<String>, host:
         variables: Vec::new(),
         cgroup,
         unit,
+        below_unit: String::new(),
     };
     exec::process(&spec, &process, &request, host).unwrap()
 }

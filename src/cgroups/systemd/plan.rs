@@ -5,6 +5,7 @@ use crate::cgroups::knobs::Write;
 use crate::cgroups::plan::{CgroupPath, PATH_FIELD};
 use crate::config::{Pairs, Resources};
 use crate::error::{Failure, Field, Result};
+use crate::plan::annotations::{SUBGROUP, cgroup_name};
 
 /// The systemd that makes the unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +106,16 @@ pub fn unit(
         late,
     };
     Ok((path, unit))
+}
+
+/// The cgroup below the unit's own that an annotation asks for.
+pub fn subgroup(annotations: &Pairs<String>, unit: &Unit) -> Result<Option<String>> {
+    let name = cgroup_name(annotations, SUBGROUP)?;
+    if name.is_some() && unit.kind == Kind::Slice {
+        let text = format!("{} is a slice: other units are below it", unit.name);
+        return Err(Failure::config(Field::key("annotations", SUBGROUP), text));
+    }
+    Ok(name.map(|name| name.to_string_lossy().into_owned()))
 }
 
 /// `slice:prefix:name`; the sentence of the error is runc's.

@@ -47,6 +47,11 @@ pub enum RuntimeOp {
         unit: Box<Unit>,
         enable: Vec<Enable>,
     },
+    /// mkdir(2) below the unit's cgroup, whose first process moves, for controllers to be handed down.
+    MakeSubgroup {
+        path: CgroupPath,
+        enable: Vec<Enable>,
+    },
     /// mkdir(2) below the cgroup mount, controllers enabled.
     CreateCgroup {
         path: CgroupPath,
@@ -193,6 +198,9 @@ impl fmt::Display for RuntimeOp {
             Self::SetProperties { unit, .. } => write!(f, "tell systemd the limits of {unit}"),
             Self::StartUnit { unit, .. } => {
                 write!(f, "have systemd start {} in {}", unit.name, unit.slice)
+            }
+            Self::MakeSubgroup { path, .. } => {
+                write!(f, "make the cgroup {} in the unit", path.as_str())
             }
             Self::CreateCgroup { path, .. } => write!(f, "make the cgroup {}", path.as_str()),
             Self::WriteCgroup(write) => write!(f, "{write}"),

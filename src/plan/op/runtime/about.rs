@@ -36,6 +36,8 @@ impl RuntimeOp {
             Self::MoveToUnit { .. } => Cgroup, "org.freedesktop.systemd1(5)",
                 [socket connect sendmsg recvmsg write read ppoll pidfd_send_signal waitid],
                 "From a login a plain user may not move a process into its own systemd's units; systemd may.";
+            Self::MakeSubgroup { .. } => Cgroup, "cgroups(7)", [mkdirat openat openat2 read write fstat],
+                "systemd looks at the unit's cgroup and leaves the one below to whoever made it.";
             Self::CreateCgroup { .. } => Cgroup, "cgroups(7)",
                 [mkdirat openat openat2 read write fstat],
                 "All processes of the container are in it: to limit, to count, to freeze, to kill them together.";
