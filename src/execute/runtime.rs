@@ -250,6 +250,16 @@ impl<'a> Runtime<'a> {
         }
     }
 
+    /// Before a wait, once init has no need of it: whoever closes it last waits for the kernel.
+    fn drop_tree(&mut self) {
+        let mut steps = self.plan.init.iter();
+        let used = steps.position(|step| matches!(step.op, InitOp::LetGoOfExecutable));
+        let is_past = used.is_some_and(|used| self.report.step() > used);
+        if let Some(disguise) = self.disguise.as_mut().filter(|_| is_past) {
+            disguise.drop_tree();
+        }
+    }
+
     fn timed_step(&mut self, step: &'a Step<RuntimeOp>) -> Result<()> {
         if self.trace.is_none() {
             return self.step(step);
@@ -319,12 +329,13 @@ impl<'a> Runtime<'a> {
                 opened => opened.act(act),
             },
             RuntimeOp::Await(gate) => {
-                if let Some(disguise) = &mut self.disguise {
-                    disguise.drop_tree();
-                }
+                self.drop_tree();
                 self.wait(*gate)
             }
-            RuntimeOp::AwaitExecution => self.wait_for_execution(),
+            RuntimeOp::AwaitExecution => {
+                self.drop_tree();
+                self.wait_for_execution()
+            }
             op => self.cgroup_step(op),
         }
     }

@@ -387,7 +387,7 @@ pub(super) fn filter(spec: &Spec, linux: &Linux, start: Start) -> Result<Option<
 }
 
 /// Whether a process behind the filter can still wait at a gate.
-fn lets_read(filter: &seccomp::Filter) -> bool {
+pub(super) fn lets_read(filter: &seccomp::Filter) -> bool {
     let number = u32::try_from(libc::SYS_read).unwrap_or_default();
     let native = seccomp::Arch::native().audit();
     seccomp::interpret::passes(&filter.instructions, number, native)

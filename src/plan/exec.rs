@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::compile::{console, filter, give_pid, load_filter, move_init, pass_listener, terminal};
+use super::compile::{
+    console, filter, give_pid, lets_read, load_filter, move_init, pass_listener, terminal,
+};
 use super::memory;
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
 use super::request::{Console, Start};
@@ -96,6 +98,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     }
     process::affinity(&mut planner, process)?;
     process::become_user(&mut planner, &circumstances)?;
+    let lets_read = filter.as_ref().is_some_and(lets_read);
     let mut load = filter.map(load_filter);
     // As at birth: a listener has to be passed on while the runtime is there.
     if let Some((op, Some(listener))) = load.take_if(|(_, listener)| listener.is_some()) {
@@ -105,6 +108,10 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     // reads the end of its stream if the runtime dies.
     planner.init(InitOp::OutliveRuntime, Field::default());
     planner.meet(Gate::Prepared);
+    // While the runtime compares, if the filter lets init read what the runtime then says.
+    if let Some((op, _)) = load.take_if(|_| lets_read) {
+        planner.init(op, Field::new("linux.seccomp"));
+    }
     if host.privileged {
         planner.runtime(
             RuntimeOp::VerifyNamespaces {
