@@ -386,11 +386,13 @@ pub(super) fn filter(spec: &Spec, linux: &Linux, start: Start) -> Result<Option<
     Ok(Some(filter))
 }
 
-/// Whether a process behind the filter can still wait at a gate.
-pub(super) fn lets_read(filter: &seccomp::Filter) -> bool {
-    let number = u32::try_from(libc::SYS_read).unwrap_or_default();
+/// Whether init behind the filter can still wait at a gate, and end if the runtime does.
+pub(super) fn lets_wait(filter: &seccomp::Filter) -> bool {
     let native = seccomp::Arch::native().audit();
-    seccomp::interpret::passes(&filter.instructions, number, native)
+    [libc::SYS_read, libc::SYS_exit_group].iter().all(|number| {
+        let number = u32::try_from(*number).unwrap_or_default();
+        seccomp::interpret::passes(&filter.instructions, number, native)
+    })
 }
 
 fn circumstances<'a>(
@@ -637,7 +639,7 @@ fn finish(
             "linux.seccomp: unknown system calls are skipped: {unknown}"
         ));
     }
-    let lets_read = filter.as_ref().is_some_and(lets_read);
+    let lets_wait = filter.as_ref().is_some_and(lets_wait);
     let mut load = filter.map(load_filter);
     if request.start == Start::Later {
         planner.init(InitOp::ListenForRequests, Field::default());
@@ -652,9 +654,9 @@ fn finish(
     planner.init(InitOp::OutliveRuntime, Field::default());
     planner.runtime(RuntimeOp::PrepareRecord, Field::default());
     planner.meet(Gate::Prepared);
-    // While the runtime writes the record, if the filter lets init read what the runtime then says.
+    // While the runtime writes the record, if the filter lets init wait for what the runtime then says.
     let is_next = request.start == Start::Now && spec.hooks.start_container.is_empty();
-    if let Some((op, _)) = load.take_if(|_| is_next && lets_read) {
+    if let Some((op, _)) = load.take_if(|_| is_next && lets_wait) {
         planner.init(op, Field::new("linux.seccomp"));
     }
     hand_over(planner, spec, request, circumstances)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::compile::{
-    console, filter, give_pid, lets_read, load_filter, move_init, pass_listener, terminal,
+    console, filter, give_pid, lets_wait, load_filter, move_init, pass_listener, terminal,
 };
 use super::memory;
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
@@ -98,7 +98,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     }
     process::affinity(&mut planner, process)?;
     process::become_user(&mut planner, &circumstances)?;
-    let lets_read = filter.as_ref().is_some_and(lets_read);
+    let lets_wait = filter.as_ref().is_some_and(lets_wait);
     let mut load = filter.map(load_filter);
     // As at birth: a listener has to be passed on while the runtime is there.
     if let Some((op, Some(listener))) = load.take_if(|(_, listener)| listener.is_some()) {
@@ -108,8 +108,8 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     // reads the end of its stream if the runtime dies.
     planner.init(InitOp::OutliveRuntime, Field::default());
     planner.meet(Gate::Prepared);
-    // While the runtime compares, if the filter lets init read what the runtime then says.
-    if let Some((op, _)) = load.take_if(|_| lets_read) {
+    // While the runtime compares, if the filter lets init wait for what the runtime then says.
+    if let Some((op, _)) = load.take_if(|_| lets_wait) {
         planner.init(op, Field::new("linux.seccomp"));
     }
     if host.privileged {

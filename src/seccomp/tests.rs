@@ -3,7 +3,7 @@
 use crate::config::Seccomp;
 use crate::error::Failure;
 
-use super::interpret::{Call, run, stops};
+use super::interpret::{Call, passes, run, stops};
 use super::tables::{X32_BIT, numbers};
 use super::{Arch, Filter, compile};
 
@@ -79,6 +79,36 @@ fn dockers_profile_says_what_dockers_documentation_says() {
     assert_eq!(on("personality", 8 | 1 << 32), EPERM);
     assert_eq!(of(&filter, Arch::X86, "mount", 0), EPERM);
     assert_eq!(of(&filter, Arch::X32, "read", 0), ALLOW);
+}
+
+/// Init waits for the runtime behind a filter only if nothing that it reads from could change the answer.
+#[test]
+fn a_call_passes_whatever_its_arguments_or_not_at_all() {
+    let read = |json: &str| {
+        let number = numbers("read").unwrap().on(Arch::X86_64).unwrap();
+        passes(&filter(json).instructions, number, Arch::X86_64.audit())
+    };
+    let rule = |default: &str, rule: &str| {
+        format!(r#"{{"defaultAction": "{default}", "syscalls": [{{"names": ["read"], {rule}}}]}}"#)
+    };
+    let on_stdin = r#""args": [{"index": 0, "value": 0, "op": "SCMP_CMP_EQ"}]"#;
+    assert!(read(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#));
+    assert!(read(&rule(
+        "SCMP_ACT_ERRNO",
+        r#""action": "SCMP_ACT_ALLOW""#
+    )));
+    assert!(!read(r#"{"defaultAction": "SCMP_ACT_ERRNO"}"#));
+    assert!(!read(&rule(
+        "SCMP_ACT_ALLOW",
+        r#""action": "SCMP_ACT_LOG""#
+    )));
+    for (default, action) in [("ERRNO", "ALLOW"), ("ALLOW", "ERRNO")] {
+        let text = format!(r#""action": "SCMP_ACT_{action}", {on_stdin}"#);
+        assert!(
+            !read(&rule(&format!("SCMP_ACT_{default}"), &text)),
+            "{text}"
+        );
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ tests![
     an_architecture_that_is_not_listed_is_killed,
     a_call_newer_than_the_profile_does_not_exist,
     every_flag_can_be_asked_for,
+    a_filter_may_keep_init_itself_from_reading,
     conditions_on_arguments_are_seen_inside,
     a_killed_call_ends_the_program,
     unknown_calls_are_skipped_with_a_warning,
@@ -153,6 +154,23 @@ fn an_architecture_that_is_not_listed_is_killed(lab: &Lab) {
         json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]),
     );
     assert_eq!(lab.run(&bundle).code, 7);
+}
+
+/// Any other filter is loaded while init still waits for the runtime's last word.
+fn a_filter_may_keep_init_itself_from_reading(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    let rule = json!({"names": ["read"], "action": "SCMP_ACT_ERRNO"});
+    bundle
+        .set("/linux/seccomp", profile(json!([rule])))
+        .sh("echo out; cat /proc/self/status");
+    let done = lab.run(&bundle);
+    assert!(done.err.contains("not permitted"), "{done:?}");
+    assert_eq!(done.out, "out\n");
+    bundle.args(&["sleep", "1000"]);
+    let container = lab.start(&bundle);
+    let done = lab.call(&["exec", &container.id, "echo", "inside"]).done();
+    assert_eq!(done.ok().out, "inside\n");
+    container.end();
 }
 
 fn conditions_on_arguments_are_seen_inside(lab: &Lab) {
