@@ -621,19 +621,20 @@ fn memory_kills_are_counted_and_limits_below_usage_refused() {
             for limit in &plan.usage {
                 run::check_usage(dir.as_fd(), limit).unwrap();
             }
-            let limit = cgroups::UsageLimit {
-                limit: 1,
-                ..plan.usage[0].clone()
-            };
-            let text = run::check_usage(dir.as_fd(), &limit)
-                .unwrap_err()
-                .to_string();
-            assert!(
-                text.starts_with(
-                    "linux.resources.memory.limit: rejecting memory limit 1: it is not above the usage"
-                ),
-                "{text}"
-            );
+            // Swap first, as runc looks.
+            let words = [
+                "linux.resources.memory.swap: rejecting memory+swap limit 1: it is not above the usage",
+                "linux.resources.memory.limit: rejecting memory limit 1: it is not above the usage",
+            ];
+            assert_eq!(plan.usage.len(), words.len());
+            for (usage, words) in plan.usage.iter().zip(words) {
+                let limit = cgroups::UsageLimit {
+                    limit: 1,
+                    ..usage.clone()
+                };
+                let refused = run::check_usage(dir.as_fd(), &limit).unwrap_err();
+                assert!(refused.to_string().starts_with(words), "{refused}");
+            }
             let read = stats::read(dir.as_fd()).unwrap();
             assert_eq!(read.memory.usage.limit, 8_388_608);
             assert_eq!(read.memory.swap.limit, 8_388_608);
