@@ -1,12 +1,15 @@
 //! From what was typed to what clap accepts: the habits of Go's flag parsers, in one place.
 //!
-//! The definition of the command says which flags exist and which of them take a value. With that,
-//! the words are read once, the way runc reads them, and written anew in the one form that needs no
-//! interpretation: `--flag`, `--flag=value`, `--`, words. What clap then refuses can only be a value.
+//! The definition of the command ([`super::flags`]) says which flags exist and which of them take a
+//! value. With that, the words are read once, the way runc reads them, and taken apart into flags, their values
+//! and words. The command's fields are filled from those; where that fails, clap gets them in the one
+//! form that needs no interpretation: `--flag`, `--flag=value`, `--`, words. What clap then refuses can only be
+//! a value.
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
 use super::FlagsEnd;
+use super::flags::Flag;
 use crate::error::{Code, Failure, Result};
 
 /// What was typed after the program's or the command's name.
@@ -18,29 +21,43 @@ pub struct Typed {
     pub flags_end: FlagsEnd,
 }
 
-/// What was typed, in the one form that needs no interpretation.
+/// What was typed, taken apart.
 #[derive(Debug, PartialEq)]
 pub enum Read {
     /// Help was asked for.
     Help,
-    /// `--flag`, `--flag=value`; then all words that are not flags, for the caller to count.
-    Canonical {
-        /// In the order typed.
-        flags: Vec<String>,
-        /// In the order typed.
-        words: Vec<String>,
-    },
+    /// Flags, and all words that are not flags, for the caller to count.
+    Parts(Parts),
 }
 
-/// The values of flags and, where the definition has positionals, of words. Of a flag that was
+/// Flags and words.
+#[derive(Debug, PartialEq)]
+pub struct Parts {
+    /// In the order typed, with their values.
+    pub flags: Vec<(Flag, Option<String>)>,
+    /// In the order typed.
+    pub words: Vec<String>,
+}
+
+impl Parts {
+    /// `--flag` and `--flag=value`.
+    fn canonical(&self) -> impl Iterator<Item = String> {
+        self.flags.iter().map(|(flag, value)| match value {
+            Some(value) => format!("--{}={value}", flag.long()),
+            None => format!("--{}", flag.long()),
+        })
+    }
+}
+
+/// The values of flags and, where the definition has positionals, of words, by clap. Of a flag that was
 /// repeated without need the last counts, as in Go.
-pub fn values(definition: Command, flags: Vec<String>, words: &[String]) -> Result<ArgMatches> {
+pub fn values(definition: Command, parts: &Parts) -> Result<ArgMatches> {
     // A definition without positionals leaves the words to its caller.
     let takes_words = definition.get_positionals().next().is_some();
     let separator = takes_words.then(|| "--".to_owned());
-    let positionals = if takes_words { words } else { &[] };
-    let arguments = flags
-        .into_iter()
+    let positionals = if takes_words { &parts.words[..] } else { &[] };
+    let arguments = parts
+        .canonical()
         .chain(separator)
         .chain(positionals.iter().cloned());
     definition
@@ -59,8 +76,8 @@ pub fn failure(error: clap::Error) -> Failure {
     Failure::new(Code::Usage, line.trim_start_matches("error: "))
 }
 
-/// Reads by a definition.
-pub fn read(definition: &Command, typed: Typed) -> Result<Read> {
+/// Reads by a definition: `find` knows its flags.
+pub fn read(find: fn(&str) -> Option<Flag>, typed: Typed) -> Result<Read> {
     let (mut flags, mut words) = (Vec::new(), Vec::new());
     let mut rest = typed.words.into_iter();
     while let Some(word) = rest.next() {
@@ -79,20 +96,19 @@ pub fn read(definition: &Command, typed: Typed) -> Result<Read> {
         if matches!(name, "h" | "help") {
             return Ok(Read::Help);
         }
-        let flag = find(definition, name).ok_or_else(|| undefined(name))?;
-        let long = flag.get_long().unwrap_or(name);
-        if flag.get_action().takes_values() {
+        let flag = find(name).ok_or_else(|| undefined(name))?;
+        if flag.takes_value {
             // The next word is the value whatever it looks like: `--memory -1`.
             let value = value
                 .map(str::to_owned)
                 .or_else(|| rest.next())
                 .ok_or_else(|| missing(name))?;
-            flags.push(format!("--{long}={value}"));
+            flags.push((flag, Some(value)));
         } else if value.map_or(Ok(true), |value| boolean(name, value))? {
-            flags.push(format!("--{long}"));
+            flags.push((flag, None));
         }
     }
-    Ok(Read::Canonical { flags, words })
+    Ok(Read::Parts(Parts { flags, words }))
 }
 
 /// `-name`, `--name`, `-name=value`, `--name=value`; None for a word, and for `-`, which means stdin.
@@ -105,19 +121,6 @@ fn split(word: &str) -> Option<(&str, Option<&str>)> {
         body.split_once('=')
             .map_or((body, None), |(name, value)| (name, Some(value))),
     )
-}
-
-/// One dash or two make no difference: `-bundle`, `--b`.
-fn find<'a>(definition: &'a Command, name: &str) -> Option<&'a Arg> {
-    let mut letters = name.chars();
-    let letter = letters.next().filter(|_| letters.next().is_none());
-    definition.get_arguments().find(|arg| {
-        arg.get_long() == Some(name)
-            || (letter.is_some() && arg.get_short() == letter)
-            || arg
-                .get_all_aliases()
-                .is_some_and(|aliases| aliases.contains(&name))
-    })
 }
 
 /// strconv.ParseBool.
@@ -156,31 +159,24 @@ fn dashed(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::ArgAction;
+    use clap::{Args, FromArgMatches};
 
     use super::*;
+    use crate::cli::flags::{self, Flags, flags};
 
-    fn definition() -> Command {
-        Command::new("test")
-            .arg(Arg::new("bundle").short('b').long("bundle"))
-            .arg(
-                Arg::new("env")
-                    .short('e')
-                    .long("env")
-                    .action(ArgAction::Append),
-            )
-            .arg(
-                Arg::new("keep")
-                    .short('k')
-                    .long("keep")
-                    .action(ArgAction::SetTrue),
-            )
-            .arg(
-                Arg::new("memory")
-                    .long("memory")
-                    .value_parser(clap::value_parser!(i64)),
-            )
-            .arg(Arg::new("words").num_args(0..))
+    flags! {
+        struct Test {
+            #[arg(short, long)]
+            bundle: Option<String>,
+            #[arg(short, long)]
+            env: Vec<String>,
+            #[arg(short, long)]
+            keep: bool,
+            #[arg(long, value_name = "memory")]
+            memory: Option<i64>,
+            #[arg(value_name = "WORDS")]
+            words: Vec<String>,
+        }
     }
 
     fn typed(flags_end: FlagsEnd, words: &[&str]) -> Typed {
@@ -190,18 +186,28 @@ mod tests {
         }
     }
 
-    fn canonical(flags_end: FlagsEnd, words: &[&str]) -> (String, String) {
-        match read(&definition(), typed(flags_end, words)).unwrap() {
-            Read::Canonical { flags, words } => (flags.join(" "), words.join(" ")),
+    fn parts(flags_end: FlagsEnd, words: &[&str]) -> Result<Parts> {
+        match read(Test::find, typed(flags_end, words))? {
+            Read::Parts(parts) => Ok(parts),
             Read::Help => panic!("no help was asked for"),
         }
     }
 
-    fn parse(words: &[&str]) -> Result<ArgMatches> {
-        match read(&definition(), typed(FlagsEnd::Anywhere, words))? {
-            Read::Canonical { flags, words } => values(definition(), flags, &words),
-            Read::Help => panic!("no help was asked for"),
-        }
+    fn canonical(flags_end: FlagsEnd, words: &[&str]) -> (String, String) {
+        let parts = parts(flags_end, words).unwrap();
+        let flags: Vec<_> = parts.canonical().collect();
+        (flags.join(" "), parts.words.join(" "))
+    }
+
+    /// By our own reader, or else by clap; where both can, they say the same.
+    fn parse(words: &[&str]) -> Result<Test> {
+        let parts = parts(FlagsEnd::Anywhere, words)?;
+        let definition = Test::augment_args(Command::new("test"));
+        let values = values(definition, &parts)?;
+        let by_clap = Test::from_arg_matches(&values).map_err(failure)?;
+        let ours: Option<Test> = flags::fill(&parts.flags, &parts.words);
+        assert_eq!(format!("{:?}", ours.unwrap()), format!("{by_clap:?}"));
+        Ok(by_clap)
     }
 
     #[test]
@@ -258,15 +264,14 @@ mod tests {
     #[test]
     fn a_value_may_look_like_a_flag_and_commas_are_nothing_special() {
         let matches = parse(&["--memory", "-1", "-e", "A=a,b", "--env", "--b"]).unwrap();
-        assert_eq!(matches.get_one::<i64>("memory"), Some(&-1));
-        let env: Vec<_> = matches.get_many::<String>("env").unwrap().collect();
-        assert_eq!(env, ["A=a,b", "--b"]);
+        assert_eq!(matches.memory, Some(-1));
+        assert_eq!(matches.env, ["A=a,b", "--b"]);
     }
 
     #[test]
     fn of_a_repeated_flag_the_last_counts() {
         let matches = parse(&["-b", "/a", "-k", "--bundle=/b", "-k"]).unwrap();
-        assert_eq!(matches.get_one::<String>("bundle").unwrap(), "/b");
+        assert_eq!(matches.bundle.as_deref(), Some("/b"));
     }
 
     #[test]
@@ -297,7 +302,7 @@ mod tests {
             &["-b", "/b", "--help"],
         ] {
             assert_eq!(
-                read(&definition(), typed(FlagsEnd::Anywhere, words)).unwrap(),
+                read(Test::find, typed(FlagsEnd::Anywhere, words)).unwrap(),
                 Read::Help
             );
         }

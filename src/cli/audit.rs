@@ -1,29 +1,31 @@
 //! `audit`: whether containers still have what was asked for.
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use serde::Serialize;
 
+use super::flags::{choices, flags};
 use super::{Call, Subcommand, Words, print};
 use crate::audit::{self, Audit, show};
 use crate::error::{Code, Failure, Result};
 use crate::inspect::Unseen;
 use crate::state::{Container, Id, Root, Status};
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct AuditCommand {
-    /// Look at all containers that have a process
-    #[arg(short, long)]
-    all: bool,
-    /// Say nothing of containers that are as asked for
-    #[arg(short, long)]
-    quiet: bool,
-    /// How to print
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
-    format: Format,
-    /// The container's id
-    #[arg(value_name = "ID")]
-    id: Option<String>,
+flags! {
+    /// Flags and words.
+    pub(super) struct AuditCommand {
+        /// Look at all containers that have a process
+        #[arg(short, long)]
+        all: bool,
+        /// Say nothing of containers that are as asked for
+        #[arg(short, long)]
+        quiet: bool,
+        /// How to print
+        #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
+        format: Format,
+        /// The container's id
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,6 +45,8 @@ struct Page {
 const CLEAN: u8 = 0;
 const FINDINGS: u8 = 1;
 const BLIND: u8 = 2;
+
+choices!(Format);
 
 impl Subcommand for AuditCommand {
     const NAME: &'static str = "audit";

@@ -3,47 +3,47 @@
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words, absolute};
 use crate::criu::plan::{Cgroups, Flags};
 use crate::engine::{self, After, CheckpointRequest};
 use crate::error::{Code, Failure, Field, Result};
 use crate::state::Id;
 
-/// The flags that `checkpoint` and `restore` have in common.
-#[derive(Debug, Args)]
-pub(super) struct CriuFlags {
-    /// Directory of the images [default: ./checkpoint]
-    #[arg(long, value_name = "DIR")]
-    image_path: Option<PathBuf>,
-    /// Directory of criu's log and of what else it writes on its way [default: the images']
-    #[arg(long, value_name = "DIR")]
-    work_path: Option<PathBuf>,
-    /// Keep established TCP connections
-    #[arg(long)]
-    tcp_established: bool,
-    /// Allow unix sockets that are connected to the outside
-    #[arg(long)]
-    ext_unix_sk: bool,
-    /// Allow a terminal or a session of the outside
-    #[arg(long)]
-    shell_job: bool,
-    /// Keep file locks
-    #[arg(long)]
-    file_locks: bool,
-    /// What criu does about cgroups: ignore, soft, full or strict
-    #[arg(long, value_name = "MODE", default_value = "soft")]
-    manage_cgroups_mode: String,
-    /// Make a namespace without its contents: network (repeatable)
-    #[arg(long, value_name = "NAMESPACE")]
-    empty_ns: Vec<String>,
-    /// Keep one copy of memory that several images have
-    #[arg(long)]
-    auto_dedup: bool,
-    /// Transfer memory when it is needed
-    #[arg(long)]
-    lazy_pages: bool,
+flags! {
+    /// The flags that `checkpoint` and `restore` have in common.
+    pub(super) struct CriuFlags {
+        /// Directory of the images [default: ./checkpoint]
+        #[arg(long, value_name = "DIR")]
+        image_path: Option<PathBuf>,
+        /// Directory of criu's log and of what else it writes on its way [default: the images']
+        #[arg(long, value_name = "DIR")]
+        work_path: Option<PathBuf>,
+        /// Keep established TCP connections
+        #[arg(long)]
+        tcp_established: bool,
+        /// Allow unix sockets that are connected to the outside
+        #[arg(long)]
+        ext_unix_sk: bool,
+        /// Allow a terminal or a session of the outside
+        #[arg(long)]
+        shell_job: bool,
+        /// Keep file locks
+        #[arg(long)]
+        file_locks: bool,
+        /// What criu does about cgroups: ignore, soft, full or strict
+        #[arg(long, value_name = "MODE", default_value = "soft")]
+        manage_cgroups_mode: String,
+        /// Make a namespace without its contents: network (repeatable)
+        #[arg(long, value_name = "NAMESPACE")]
+        empty_ns: Vec<String>,
+        /// Keep one copy of memory that several images have
+        #[arg(long)]
+        auto_dedup: bool,
+        /// Transfer memory when it is needed
+        #[arg(long)]
+        lazy_pages: bool,
+    }
 }
 
 impl CriuFlags {
@@ -84,35 +84,36 @@ impl CriuFlags {
     }
 }
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Checkpoint {
-    #[command(flatten)]
-    flags: CriuFlags,
-    /// Images of an earlier --pre-dump, relative to the image directory
-    #[arg(long, value_name = "DIR")]
-    parent_path: Option<PathBuf>,
-    /// Let the container go on
-    #[arg(long)]
-    leave_running: bool,
-    /// Save memory alone, ahead of a checkpoint, and let the container go on
-    #[arg(long)]
-    pre_dump: bool,
-    /// Leave out TCP connections that are about to be established
-    #[arg(long)]
-    tcp_skip_in_flight: bool,
-    /// Allow files that were unlinked while they are open
-    #[arg(long)]
-    link_remap: bool,
-    /// Descriptor to which criu writes one byte when --lazy-pages has its server ready
-    #[arg(long, value_name = "FD")]
-    status_fd: Option<RawFd>,
-    /// Send memory to a criu page-server
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    page_server: Option<String>,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Flags and words.
+    pub(super) struct Checkpoint {
+        #[command(flatten)]
+        flags: CriuFlags,
+        /// Images of an earlier --pre-dump, relative to the image directory
+        #[arg(long, value_name = "DIR")]
+        parent_path: Option<PathBuf>,
+        /// Let the container go on
+        #[arg(long)]
+        leave_running: bool,
+        /// Save memory alone, ahead of a checkpoint, and let the container go on
+        #[arg(long)]
+        pre_dump: bool,
+        /// Leave out TCP connections that are about to be established
+        #[arg(long)]
+        tcp_skip_in_flight: bool,
+        /// Allow files that were unlinked while they are open
+        #[arg(long)]
+        link_remap: bool,
+        /// Descriptor to which criu writes one byte when --lazy-pages has its server ready
+        #[arg(long, value_name = "FD")]
+        status_fd: Option<RawFd>,
+        /// Send memory to a criu page-server
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        page_server: Option<String>,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for Checkpoint {

@@ -4,21 +4,23 @@
 //! are of a closed set, paths. What a definition cannot know, the ids of containers, is asked of `list --quiet` when somebody
 //! types: for every command whose word is `ID`, except those that make one.
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use clap_complete::{Shell, generate};
 
+use super::flags::flags;
 use super::{Call, Subcommand, Words, print, tree};
 use crate::error::{Code, Failure, Result};
 use crate::state::Program;
 
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
-/// Words.
-#[derive(Debug, Args)]
-pub(super) struct Completion {
-    /// The shell that will read it
-    #[arg(value_name = "bash|zsh|fish", required = true)]
-    shell: String,
+flags! {
+    /// Words.
+    pub(super) struct Completion {
+        /// The shell that will read it
+        #[arg(value_name = "bash|zsh|fish", required = true)]
+        shell: String,
+    }
 }
 
 impl Subcommand for Completion {

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words, absolute, page};
 use crate::engine::{self, CreateRequest, Keyring, Overlay, RootChange};
 use crate::error::Result;
@@ -12,54 +11,56 @@ use crate::execute::step::Stepping;
 use crate::execute::trace::Trace;
 use crate::state::Id;
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Create {
-    #[command(flatten)]
-    flags: CreateFlags,
-    #[command(flatten)]
-    trace: TraceFlag,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Flags and words.
+    pub(super) struct Create {
+        #[command(flatten)]
+        flags: CreateFlags,
+        #[command(flatten)]
+        trace: TraceFlag,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
-/// The flags that `create`, `run` and `explain` have in common.
-#[derive(Debug, Args)]
-pub(super) struct CreateFlags {
-    /// Directory of config.json [default: the working directory]
-    #[arg(short, long, value_name = "DIR")]
-    bundle: Option<PathBuf>,
-    /// Read this file instead of the bundle's config.json
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Unix socket that gets the master of the terminal
-    #[arg(long, value_name = "SOCKET")]
-    console_socket: Option<PathBuf>,
-    /// Unix socket that gets a pidfd of the container's process
-    #[arg(long, value_name = "SOCKET")]
-    pidfd_socket: Option<PathBuf>,
-    /// File that gets the process id
-    #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-    /// Move the root over / instead of pivot_root, for a host that runs from its initramfs
-    #[arg(long)]
-    no_pivot: bool,
-    /// Keep the caller's session keyring
-    #[arg(long)]
-    no_new_keyring: bool,
-    /// Let the program inherit this many descriptors from 3 on
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    preserve_fds: u32,
-    /// Keep writes out of the root filesystem: "tmpfs", or a directory that collects them
-    #[arg(long, value_name = "WHERE")]
-    overlay: Option<String>,
-    /// Stack a read-only directory over the root filesystem (repeatable, lowest first)
-    #[arg(long = "layer", value_name = "DIR")]
-    layers: Vec<PathBuf>,
-    /// Mount a named volume (repeatable)
-    #[arg(long = "volume", value_name = "NAME:DESTINATION[:OPTIONS]")]
-    volumes: Vec<String>,
+flags! {
+    /// The flags that `create`, `run` and `explain` have in common.
+    pub(super) struct CreateFlags {
+        /// Directory of config.json [default: the working directory]
+        #[arg(short, long, value_name = "DIR")]
+        bundle: Option<PathBuf>,
+        /// Read this file instead of the bundle's config.json
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Unix socket that gets the master of the terminal
+        #[arg(long, value_name = "SOCKET")]
+        console_socket: Option<PathBuf>,
+        /// Unix socket that gets a pidfd of the container's process
+        #[arg(long, value_name = "SOCKET")]
+        pidfd_socket: Option<PathBuf>,
+        /// File that gets the process id
+        #[arg(long, value_name = "FILE")]
+        pid_file: Option<PathBuf>,
+        /// Move the root over / instead of pivot_root, for a host that runs from its initramfs
+        #[arg(long)]
+        no_pivot: bool,
+        /// Keep the caller's session keyring
+        #[arg(long)]
+        no_new_keyring: bool,
+        /// Let the program inherit this many descriptors from 3 on
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        preserve_fds: u32,
+        /// Keep writes out of the root filesystem: "tmpfs", or a directory that collects them
+        #[arg(long, value_name = "WHERE")]
+        overlay: Option<String>,
+        /// Stack a read-only directory over the root filesystem (repeatable, lowest first)
+        #[arg(long = "layer", value_name = "DIR")]
+        layers: Vec<PathBuf>,
+        /// Mount a named volume (repeatable)
+        #[arg(long = "volume", value_name = "NAME:DESTINATION[:OPTIONS]")]
+        volumes: Vec<String>,
+    }
 }
 
 impl CreateFlags {
@@ -101,12 +102,13 @@ impl CreateFlags {
     }
 }
 
-/// `--trace`, of the commands that carry out a plan.
-#[derive(Debug, Args)]
-pub(super) struct TraceFlag {
-    /// Write how long each step took to this file, for Perfetto; "-" shows it on standard error
-    #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+flags! {
+    /// `--trace`, of the commands that carry out a plan.
+    pub(super) struct TraceFlag {
+        /// Write how long each step took to this file, for Perfetto; "-" shows it on standard error
+        #[arg(long, value_name = "FILE")]
+        trace: Option<PathBuf>,
+    }
 }
 
 impl TraceFlag {
@@ -116,15 +118,16 @@ impl TraceFlag {
     }
 }
 
-/// `--step`, of the commands that stay in the foreground.
-#[derive(Debug, Args)]
-pub(super) struct StepFlags {
-    /// Stop before each step, show it, and wait for Enter
-    #[arg(long)]
-    step: bool,
-    /// Stop for the first time before this step: a number, an operation, a field of config.json, or words of its sentence
-    #[arg(long, value_name = "OP", requires = "step")]
-    until: Option<String>,
+flags! {
+    /// `--step`, of the commands that stay in the foreground.
+    pub(super) struct StepFlags {
+        /// Stop before each step, show it, and wait for Enter
+        #[arg(long)]
+        step: bool,
+        /// Stop for the first time before this step: a number, an operation, a field of config.json, or words of its sentence
+        #[arg(long, value_name = "OP", requires = "step")]
+        until: Option<String>,
+    }
 }
 
 impl StepFlags {

@@ -1,23 +1,23 @@
 //! `delete`: undo what `create` did.
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words, each, matching};
 use crate::error::Result;
 use crate::state::{Id, Thoroughness, destroy};
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Delete {
-    /// Kill the container if it runs; no error if it does not exist
-    #[arg(short, long)]
-    force: bool,
-    /// The id is a regular expression: remove all whose id it matches
-    #[arg(short, long)]
-    regex: bool,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Flags and words.
+    pub(super) struct Delete {
+        /// Kill the container if it runs; no error if it does not exist
+        #[arg(short, long)]
+        force: bool,
+        /// The id is a regular expression: remove all whose id it matches
+        #[arg(short, long)]
+        regex: bool,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for Delete {

@@ -1,21 +1,23 @@
 //! `doctor`: what this machine can do for containers.
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use serde::Serialize;
 
+use super::flags::{choices, flags};
 use super::{Call, Subcommand, Words, print};
 use crate::doctor::{self, Check, State, Target, show};
 use crate::error::Result;
 
-/// Flags.
-#[derive(Debug, Args)]
-pub(super) struct Doctor {
-    /// Whose needs; by default those of Corten, and of a plain user rootless ones
-    #[arg(long = "for", value_name = "WHOM", value_enum)]
-    target: Option<Target>,
-    /// How to print
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
-    format: Format,
+flags! {
+    /// Flags.
+    pub(super) struct Doctor {
+        /// Whose needs; by default those of Corten, and of a plain user rootless ones
+        #[arg(long = "for", value_name = "WHOM", value_enum)]
+        target: Option<Target>,
+        /// How to print
+        #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
+        format: Format,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,6 +35,8 @@ struct Page {
     state: State,
     checks: Vec<Check>,
 }
+
+choices!(Format, Target);
 
 impl Subcommand for Doctor {
     const NAME: &'static str = "doctor";

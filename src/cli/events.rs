@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use serde::Serialize;
 
+use super::flags::flags;
 use super::{Call, Subcommand, Words, duration, print};
 use crate::cgroups::stats::{self, Stats};
 use crate::error::{Act, Code, Failure, Result};
@@ -13,18 +13,19 @@ use crate::state::{Container, Id, Status};
 use crate::sys::Errno;
 use crate::sys::cgroup::{open_file, reread, wait_change};
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Events {
-    /// Time between two lines of numbers
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "5s")]
-    interval: Duration,
-    /// Print the numbers once
-    #[arg(long)]
-    stats: bool,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Flags and words.
+    pub(super) struct Events {
+        /// Time between two lines of numbers
+        #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "5s")]
+        interval: Duration,
+        /// Print the numbers once
+        #[arg(long)]
+        stats: bool,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 /// The shape that go-runc reads.

@@ -2,73 +2,73 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-
 use super::create::TraceFlag;
+use super::flags::flags;
 use super::{Call, FlagsEnd, Subcommand, Words, absolute, user};
 use crate::engine::{self, Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused};
 use crate::error::{Code, Failure, Result};
 use crate::state::Id;
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Exec {
-    /// Unix socket that gets the master of the terminal
-    #[arg(long, value_name = "SOCKET")]
-    console_socket: Option<PathBuf>,
-    /// Unix socket that gets a pidfd of the process
-    #[arg(long, value_name = "SOCKET")]
-    pidfd_socket: Option<PathBuf>,
-    /// Working directory in the container
-    #[arg(long, value_name = "DIR")]
-    cwd: Option<String>,
-    /// Set an environment variable (repeatable)
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    env: Vec<String>,
-    /// Attach a pseudo-terminal
-    #[arg(short, long)]
-    tty: bool,
-    /// User and group by number
-    #[arg(short, long, value_name = "UID[:GID]")]
-    user: Option<String>,
-    /// Additional group by number (repeatable)
-    #[arg(short = 'g', long, value_name = "GID")]
-    additional_gids: Vec<u32>,
-    /// Read the process from this JSON file
-    #[arg(short, long, value_name = "FILE")]
-    process: Option<PathBuf>,
-    /// Return when the program has been started
-    #[arg(short, long)]
-    detach: bool,
-    /// File that gets the process id
-    #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-    /// SELinux label
-    #[arg(long, value_name = "LABEL")]
-    process_label: Option<String>,
-    /// AppArmor profile
-    #[arg(long, value_name = "PROFILE")]
-    apparmor: Option<String>,
-    /// Let the process gain no privileges by exec
-    #[arg(long)]
-    no_new_privs: bool,
-    /// Add a capability to the bounding, effective and permitted sets (repeatable)
-    #[arg(short, long, value_name = "NAME")]
-    cap: Vec<String>,
-    /// Let the program inherit this many descriptors from 3 on
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    preserve_fds: u32,
-    /// Run in this cgroup below the container's (repeatable)
-    #[arg(long, value_name = "[CONTROLLERS:]PATH")]
-    cgroup: Vec<String>,
-    /// Allow it in a paused container
-    #[arg(long)]
-    ignore_paused: bool,
-    #[command(flatten)]
-    trace: TraceFlag,
-    /// The container's id, then the program and its arguments
-    #[arg(value_name = "ID [PROGRAM", required = true, num_args = 1.., trailing_var_arg = true)]
-    words: Vec<String>,
+flags! {
+    /// Flags and words.
+    pub(super) struct Exec {
+        /// Unix socket that gets the master of the terminal
+        #[arg(long, value_name = "SOCKET")]
+        console_socket: Option<PathBuf>,
+        /// Unix socket that gets a pidfd of the process
+        #[arg(long, value_name = "SOCKET")]
+        pidfd_socket: Option<PathBuf>,
+        /// Working directory in the container
+        #[arg(long, value_name = "DIR")]
+        cwd: Option<String>,
+        /// Set an environment variable (repeatable)
+        #[arg(short, long, value_name = "NAME=VALUE")]
+        env: Vec<String>,
+        /// Attach a pseudo-terminal
+        #[arg(short, long)]
+        tty: bool,
+        /// User and group by number
+        #[arg(short, long, value_name = "UID[:GID]")]
+        user: Option<String>,
+        /// Additional group by number (repeatable)
+        #[arg(short = 'g', long, value_name = "GID")]
+        additional_gids: Vec<u32>,
+        /// Read the process from this JSON file
+        #[arg(short, long, value_name = "FILE")]
+        process: Option<PathBuf>,
+        /// Return when the program has been started
+        #[arg(short, long)]
+        detach: bool,
+        /// File that gets the process id
+        #[arg(long, value_name = "FILE")]
+        pid_file: Option<PathBuf>,
+        /// SELinux label
+        #[arg(long, value_name = "LABEL")]
+        process_label: Option<String>,
+        /// AppArmor profile
+        #[arg(long, value_name = "PROFILE")]
+        apparmor: Option<String>,
+        /// Let the process gain no privileges by exec
+        #[arg(long)]
+        no_new_privs: bool,
+        /// Add a capability to the bounding, effective and permitted sets (repeatable)
+        #[arg(short, long, value_name = "NAME")]
+        cap: Vec<String>,
+        /// Let the program inherit this many descriptors from 3 on
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        preserve_fds: u32,
+        /// Run in this cgroup below the container's (repeatable)
+        #[arg(long, value_name = "[CONTROLLERS:]PATH")]
+        cgroup: Vec<String>,
+        /// Allow it in a paused container
+        #[arg(long)]
+        ignore_paused: bool,
+        #[command(flatten)]
+        trace: TraceFlag,
+        /// The container's id, then the program and its arguments
+        #[arg(value_name = "ID [PROGRAM", required = true, num_args = 1.., trailing_var_arg = true)]
+        words: Vec<String>,
+    }
 }
 
 impl Subcommand for Exec {

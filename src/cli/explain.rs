@@ -2,38 +2,40 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-
 use super::create::CreateFlags;
+use super::flags::{choices, flags};
 use super::{Call, Subcommand, Words, absolute, page, print};
 use crate::engine::{self, ExplainFormat, ExplainRequest};
 use crate::error::Result;
 use crate::plan::show::Look;
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Explain {
-    #[command(flatten)]
-    flags: CreateFlags,
-    /// How to print the plan
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
-    format: ExplainFormat,
-    /// The same as --format json
-    #[arg(long)]
-    json: bool,
-    /// Say why each step is done, and where to read on
-    #[arg(long)]
-    why: bool,
-    /// Name the system calls of each step
-    #[arg(long)]
-    syscalls: bool,
-    /// Print what would be done otherwise for this bundle
-    #[arg(long, value_name = "OTHER_BUNDLE")]
-    diff: Option<PathBuf>,
-    /// The bundle; the same as --bundle
-    #[arg(value_name = "BUNDLE")]
-    directory: Option<PathBuf>,
+flags! {
+    /// Flags and words.
+    pub(super) struct Explain {
+        #[command(flatten)]
+        flags: CreateFlags,
+        /// How to print the plan
+        #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
+        format: ExplainFormat,
+        /// The same as --format json
+        #[arg(long)]
+        json: bool,
+        /// Say why each step is done, and where to read on
+        #[arg(long)]
+        why: bool,
+        /// Name the system calls of each step
+        #[arg(long)]
+        syscalls: bool,
+        /// Print what would be done otherwise for this bundle
+        #[arg(long, value_name = "OTHER_BUNDLE")]
+        diff: Option<PathBuf>,
+        /// The bundle; the same as --bundle
+        #[arg(value_name = "BUNDLE")]
+        directory: Option<PathBuf>,
+    }
 }
+
+choices!(ExplainFormat);
 
 impl Subcommand for Explain {
     const NAME: &'static str = "explain";

@@ -1,16 +1,16 @@
 //! `explain-error`: what a failure of some number means, and what to do.
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words, print};
 use crate::error::{Code, Failure, Kind, Result};
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct ExplainError {
-    /// The number, such as E0201; all are listed without one
-    #[arg(value_name = "NUMBER")]
-    number: Option<String>,
+flags! {
+    /// Flags and words.
+    pub(super) struct ExplainError {
+        /// The number, such as E0201; all are listed without one
+        #[arg(value_name = "NUMBER")]
+        number: Option<String>,
+    }
 }
 
 impl Subcommand for ExplainError {

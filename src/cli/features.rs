@@ -1,14 +1,14 @@
 //! `features`: what this program can do, as JSON. Nothing goes to stderr, which CRI-O reads as well.
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words, print};
 use crate::error::Result;
 use crate::features;
 
-/// Nothing.
-#[derive(Debug, Args)]
-pub(super) struct Features {}
+flags! {
+    /// Nothing.
+    pub(super) struct Features {}
+}
 
 impl Subcommand for Features {
     const NAME: &'static str = "features";

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
+use clap::{Args, Command, FromArgMatches, ValueEnum};
 
-use super::arguments;
+use super::arguments::{self, Parts};
+use super::flags::{self, choices, flags};
 use super::log::{Format, Level};
 use crate::error::{Code, Failure, Result};
 use crate::state::Program;
@@ -14,39 +15,41 @@ const RUNC_VERSION: &str = "1.5.1";
 /// The version of the runtime specification.
 pub const SPEC_VERSION: &str = "1.3.0";
 
-/// The flags before the command.
-#[derive(Debug, Clone, Args)]
-pub struct Globals {
-    /// Tell every step on stderr or in the log
-    #[arg(long)]
-    debug: bool,
-    /// How much to tell; debug is the same as --debug
-    #[arg(long, value_name = "LEVEL", value_enum)]
-    log_level: Option<LogLevel>,
-    /// Append errors to a file, or send them to journald:NAME or syslog:NAME, besides stderr
-    #[arg(long, value_name = "FILE")]
-    pub log: Option<String>,
-    /// Format of the log: text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    log_format: String,
-    /// Directory of the containers' state [default: /run/<program>, or below $XDG_RUNTIME_DIR]
-    #[arg(long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
-    /// Directory of named volumes [default: /var/lib/corten, or below $XDG_DATA_HOME]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Let systemd make cgroups; cgroupsPath is then slice:prefix:name
-    #[arg(long)]
-    systemd_cgroup: bool,
-    /// Who makes the container's cgroup
-    #[arg(long, value_name = "WHO", value_enum)]
-    cgroup_manager: Option<CgroupDriver>,
-    /// Ignore missing permissions on cgroups: true, false or auto
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    rootless: String,
-    /// Print the version
-    #[arg(long, short = 'v')]
-    pub version: bool,
+flags! {
+    /// The flags before the command.
+    #[derive(Clone)]
+    pub struct Globals {
+        /// Tell every step on stderr or in the log
+        #[arg(long)]
+        debug: bool,
+        /// How much to tell; debug is the same as --debug
+        #[arg(long, value_name = "LEVEL", value_enum)]
+        log_level: Option<LogLevel>,
+        /// Append errors to a file, or send them to journald:NAME or syslog:NAME, besides stderr
+        #[arg(long, value_name = "FILE")]
+        pub log: Option<String>,
+        /// Format of the log: text or json
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        log_format: String,
+        /// Directory of the containers' state [default: /run/<program>, or below $XDG_RUNTIME_DIR]
+        #[arg(long, value_name = "DIR")]
+        pub root: Option<PathBuf>,
+        /// Directory of named volumes [default: /var/lib/corten, or below $XDG_DATA_HOME]
+        #[arg(long, value_name = "DIR")]
+        pub data: Option<PathBuf>,
+        /// Let systemd make cgroups; cgroupsPath is then slice:prefix:name
+        #[arg(long)]
+        systemd_cgroup: bool,
+        /// Who makes the container's cgroup
+        #[arg(long, value_name = "WHO", value_enum)]
+        cgroup_manager: Option<CgroupDriver>,
+        /// Ignore missing permissions on cgroups: true, false or auto
+        #[arg(long, value_name = "WHEN", default_value = "auto")]
+        rootless: String,
+        /// Print the version
+        #[arg(long, short = 'v')]
+        pub version: bool,
+    }
 }
 
 /// crun's words for it.
@@ -91,10 +94,16 @@ pub fn define(program: Program) -> Command {
     .after_help(format!("{name} COMMAND --help says more about a command."))
 }
 
+choices!(LogLevel, CgroupDriver);
+
 impl Globals {
-    /// From what was parsed by [`define`].
-    pub fn read(matches: &ArgMatches) -> Result<Self> {
-        let globals = Self::from_arg_matches(matches).map_err(arguments::failure)?;
+    /// From what was typed; the words are the caller's.
+    pub fn read(program: Program, parts: &Parts) -> Result<Self> {
+        let globals = match flags::fill(&parts.flags, &[]) {
+            Some(globals) => globals,
+            None => Self::from_arg_matches(&arguments::values(define(program), parts)?)
+                .map_err(arguments::failure)?,
+        };
         globals.rootless()?;
         Ok(globals)
     }

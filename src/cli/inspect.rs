@@ -1,21 +1,23 @@
 //! `inspect`: what a container really is, read from the kernel.
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
+use super::flags::{choices, flags};
 use super::{Call, Subcommand, Words, print};
 use crate::error::Result;
 use crate::inspect::{Facts, show};
 use crate::state::{Container, Id};
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Inspect {
-    /// How to print
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
-    format: Format,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Flags and words.
+    pub(super) struct Inspect {
+        /// How to print
+        #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
+        format: Format,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,6 +25,8 @@ enum Format {
     Text,
     Json,
 }
+
+choices!(Format);
 
 impl Subcommand for Inspect {
     const NAME: &'static str = "inspect";

@@ -1,26 +1,26 @@
 //! `kill`: send a signal to Init, or, where that would not reach the rest, to all.
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, FlagsEnd, Subcommand, Words, each, matching, signal};
 use crate::error::Result;
 use crate::state::{Container, Id, PidNamespace, Status, identity};
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Kill {
-    /// No error if the container has stopped
-    #[arg(short, long, hide = true)]
-    all: bool,
-    /// The id is a regular expression: send it to all whose id it matches
-    #[arg(short, long)]
-    regex: bool,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
-    /// Name or number [default: SIGTERM]
-    #[arg(value_name = "SIGNAL")]
-    signal: Option<String>,
+flags! {
+    /// Flags and words.
+    pub(super) struct Kill {
+        /// No error if the container has stopped
+        #[arg(short, long, hide = true)]
+        all: bool,
+        /// The id is a regular expression: send it to all whose id it matches
+        #[arg(short, long)]
+        regex: bool,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+        /// Name or number [default: SIGTERM]
+        #[arg(value_name = "SIGNAL")]
+        signal: Option<String>,
+    }
 }
 
 impl Subcommand for Kill {

@@ -2,28 +2,30 @@
 
 use std::fmt::Write;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
+use super::flags::{choices, flags};
 use super::{Call, Subcommand, Words, print};
 use crate::error::{Code, Result};
 use crate::state::report::Report;
 use crate::state::{Container, Id, Root};
 
-/// Flags.
-#[derive(Debug, Args)]
-pub(super) struct List {
-    /// How to print
-    #[arg(
-        short,
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        default_value = "table"
-    )]
-    format: ListFormat,
-    /// Print ids only
-    #[arg(short, long)]
-    quiet: bool,
+flags! {
+    /// Flags.
+    pub(super) struct List {
+        /// How to print
+        #[arg(
+            short,
+            long,
+            value_name = "FORMAT",
+            value_enum,
+            default_value = "table"
+        )]
+        format: ListFormat,
+        /// Print ids only
+        #[arg(short, long)]
+        quiet: bool,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -31,6 +33,8 @@ enum ListFormat {
     Table,
     Json,
 }
+
+choices!(ListFormat);
 
 impl Subcommand for List {
     const NAME: &'static str = "list";

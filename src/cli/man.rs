@@ -2,19 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command};
+use clap::Command;
 use clap_mangen::Man;
 
+use super::flags::flags;
 use super::{Call, Subcommand, Words, tree};
 use crate::error::{Act, Result};
 use crate::state::Program;
 
-/// Words.
-#[derive(Debug, Args)]
-pub(super) struct Manual {
-    /// Where the pages go: corten.8, corten-run.8, ...
-    #[arg(value_name = "DIRECTORY", required = true)]
-    directory: PathBuf,
+flags! {
+    /// Words.
+    pub(super) struct Manual {
+        /// Where the pages go: corten.8, corten-run.8, ...
+        #[arg(value_name = "DIRECTORY", required = true)]
+        directory: PathBuf,
+    }
 }
 
 impl Subcommand for Manual {

@@ -2,13 +2,11 @@
 //!
 //! Engines were written against runc, whose parser is Go's: one dash or two before a long flag,
 //! `--flag=false`, flags after words but not after the first word of `exec`, exit status 1 for a wrong
-//! flag. [`arguments`] is the one place that knows these habits. It reads the definition of a
-//! command, which is clap's, and turns what was typed into what clap accepts; so help, parsing and
-//! the types of values still have one source, the structs in the files of the commands.
-//!
-//! Building clap's tree for 25 commands would cost more than `state` may: [`COMMANDS`] is a table of
-//! functions, and only the definition of the command that was called is built. `--help`, `completion`
-//! and `man` alone build them all.
+//! flag. [`arguments`] is the one place that knows these habits. Help, parsing and the types of values
+//! have one source, the structs in the files of the commands: clap's definition is made of them, and so
+//! is what reads the flags without it ([`flags`]), because building a definition costs more than `state` may.
+//! [`COMMANDS`] is a table of functions: clap's definition of a command is built where a value is wrong or help is
+//! asked for. `--help`, `completion` and `man` build them all.
 //!
 //! A command is one file: a struct of its flags and words, and a `run` that fills a request for the
 //! engine, or asks [`crate::state`] and prints. It returns the exit status, or the one failure that
@@ -18,6 +16,7 @@
 
 pub mod arguments;
 pub mod duration;
+pub mod flags;
 pub mod globals;
 pub mod log;
 pub mod signal;
@@ -51,6 +50,8 @@ mod spec;
 mod start;
 mod state;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod top;
 mod update;
 mod validate;
@@ -61,12 +62,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use clap::{Arg, ArgAction, Args, Command};
 
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::state::{Id, Program, Root};
 use crate::sys::regex::Regex;
-use arguments::{Read, Typed};
+use arguments::{Parts, Read, Typed};
+use flags::{Flag, Flags};
 use globals::Globals;
 use log::Log;
 
@@ -91,7 +93,7 @@ pub enum Words {
 }
 
 /// One command: its flags and words are the fields of the type that implements it.
-pub trait Subcommand: Args {
+pub trait Subcommand: Args + Flags + std::fmt::Debug {
     /// What is typed.
     const NAME: &'static str;
     /// One line of help.
@@ -145,8 +147,11 @@ struct Entry {
     prefix: &'static str,
     failure: u8,
     define: fn() -> Command,
+    find: fn(&str) -> Option<Flag>,
     can_work: fn() -> Result<()>,
-    run: fn(&ArgMatches, &Call) -> Result<u8>,
+    run: fn(&Parts, &Call) -> Result<u8>,
+    #[cfg(test)]
+    both: tests::Both,
 }
 
 const fn entry<T: Subcommand>() -> Entry {
@@ -156,14 +161,26 @@ const fn entry<T: Subcommand>() -> Entry {
         flags_end: T::FLAGS_END,
         prefix: T::PREFIX,
         failure: T::FAILURE,
-        define: || with_help(T::augment_args(Command::new(T::NAME)).about(T::ABOUT)),
+        define: define::<T>,
+        find: T::find,
         can_work: T::can_work,
-        run: |matches, call| {
-            T::from_arg_matches(matches)
-                .map_err(arguments::failure)?
-                .run(call)
-        },
+        run: |parts, call| filled::<T>(parts, call.program)?.run(call),
+        #[cfg(test)]
+        both: tests::both::<T>,
     }
+}
+
+fn define<T: Subcommand>() -> Command {
+    with_help(T::augment_args(Command::new(T::NAME)).about(T::ABOUT))
+}
+
+/// The command's flags and words.
+fn filled<T: Subcommand>(parts: &Parts, program: Program) -> Result<T> {
+    if let Some(filled) = flags::fill(&parts.flags, &parts.words) {
+        return Ok(filled);
+    }
+    let definition = named(define::<T>(), program, T::NAME);
+    T::from_arg_matches(&arguments::values(definition, parts)?).map_err(arguments::failure)
 }
 
 /// The order of runc's help: readers of the first two lines find the name there.
@@ -244,14 +261,12 @@ fn call(program: Program, argv0: &str, words: Vec<String>) -> Result<u8> {
         words,
         flags_end: FlagsEnd::AtFirstWord,
     };
-    let definition = globals::define(program);
-    let (flags, words) = match arguments::read(&definition, typed)? {
+    let parts = match arguments::read(Globals::find, typed)? {
         Read::Help => return print(&help(program)).map(|()| 0),
-        Read::Canonical { flags, words } => (flags, words),
+        Read::Parts(parts) => parts,
     };
-    let matches = arguments::values(definition, flags, &words)?;
-    let mut rest = words.into_iter();
-    let globals = Globals::read(&matches)?;
+    let globals = Globals::read(program, &parts)?;
+    let mut rest = parts.words.into_iter();
     if globals.version {
         return print(&globals::version(program)).map(|()| 0);
     }
@@ -314,24 +329,25 @@ fn parse_and_run(entry: &Entry, call: &Call, words: Vec<String>) -> Result<u8> {
         words,
         flags_end: entry.flags_end,
     };
-    let mut definition = definition(entry, call.program);
-    match arguments::read(&definition, typed)? {
+    match arguments::read(entry.find, typed)? {
         Read::Help => {
             (entry.can_work)()?;
-            print(&definition.render_help().to_string()).map(|()| 0)
+            print(&definition(entry, call.program).render_help().to_string()).map(|()| 0)
         }
-        Read::Canonical { flags, words } => {
-            check_count(entry, call, words.len())?;
-            (entry.run)(&arguments::values(definition, flags, &words)?, call)
+        Read::Parts(parts) => {
+            check_count(entry, call, parts.words.len())?;
+            (entry.run)(&parts, call)
         }
     }
 }
 
 fn definition(entry: &Entry, program: Program) -> Command {
-    let name = format!("{} {}", program.name(), entry.name);
-    (entry.define)()
-        .help_template(help_layout(&name))
-        .bin_name(name)
+    named((entry.define)(), program, entry.name)
+}
+
+fn named(definition: Command, program: Program, name: &str) -> Command {
+    let name = format!("{} {name}", program.name());
+    definition.help_template(help_layout(&name)).bin_name(name)
 }
 
 /// runc's three sentences, and its habit of showing the help on stdout.
@@ -422,117 +438,4 @@ pub(crate) fn print(text: &str) -> Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
         .act(|| "cannot write to stdout")
-}
-
-#[cfg(test)]
-mod tests {
-    use clap_complete::Shell;
-
-    use super::*;
-
-    #[test]
-    fn every_definition_is_consistent() {
-        for entry in COMMANDS {
-            definition(entry, Program::Corten).debug_assert();
-        }
-        help(Program::Runc);
-    }
-
-    /// Every flag with a name to type, by its command; those before the command have none.
-    fn flags() -> Vec<(String, String)> {
-        let tree = tree(Program::Corten);
-        let of = |command: &Command| {
-            let name = command.get_name().to_owned();
-            let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
-            let longs = shown.filter_map(Arg::get_long);
-            longs
-                .map(|long| (name.clone(), long.to_owned()))
-                .collect::<Vec<_>>()
-        };
-        let commands = tree.get_subcommands().flat_map(of);
-        commands.chain(of(&tree)).collect()
-    }
-
-    /// What a script says of one command.
-    fn part_of<'a>(script: &'a str, shell: Shell, command: &str) -> Vec<&'a str> {
-        let is_global = command == "corten";
-        let lines = script.lines();
-        match shell {
-            Shell::Fish => {
-                let of = match is_global {
-                    true => "__fish_corten_needs_command\"".to_owned(),
-                    false => format!("__fish_corten_using_subcommand {command}\""),
-                };
-                lines.filter(|line| line.contains(&of)).collect()
-            }
-            Shell::Zsh if is_global => lines.take_while(|line| line.trim() != "(create)").collect(),
-            Shell::Zsh => {
-                let opened = format!("({command})");
-                let after = lines.skip_while(|line| line.trim() != opened);
-                after.take_while(|line| *line != ";;").collect()
-            }
-            _ => {
-                let function = match is_global {
-                    true => "        corten)".to_owned(),
-                    false => format!(
-                        "        corten__subcmd__{})",
-                        command.replace('-', "__subcmd__")
-                    ),
-                };
-                let after = lines.skip_while(|line| *line != function);
-                after.take_while(|line| *line != "            ;;").collect()
-            }
-        }
-    }
-
-    #[test]
-    fn completions_know_every_command_and_flag() {
-        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let script = completion::script(shell, Program::Corten);
-            for entry in COMMANDS {
-                let part = part_of(&script, shell, "corten").join("\n") + &script;
-                assert!(part.contains(entry.name), "{shell}: {}", entry.name);
-            }
-            for (command, flag) in flags() {
-                let typed = match shell {
-                    Shell::Fish => format!("-l {flag} "),
-                    _ => format!("--{flag}"),
-                };
-                let part = part_of(&script, shell, &command);
-                assert!(
-                    part.iter().any(|line| line.contains(&typed)),
-                    "{shell}: {command} --{flag} is not in {part:#?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn ids_are_completed_where_a_container_is_meant() {
-        let commands = completion::commands_of_ids(Program::Corten);
-        let has = |name: &str| commands.iter().any(|command| command == name);
-        assert!(has("state") && has("exec") && has("delete") && has("inspect"));
-        assert!(!has("create") && !has("run") && !has("volume") && !has("shell"));
-        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let script = completion::script(shell, Program::Runc);
-            assert!(script.contains("runc list --quiet"), "{shell}");
-        }
-    }
-
-    #[test]
-    fn manual_pages_know_every_command_and_flag() {
-        let pages = man::pages(Program::Corten);
-        assert_eq!(pages.len(), COMMANDS.len() + 1);
-        for (command, flag) in flags() {
-            let name = match command.as_str() {
-                "corten" => command.clone(),
-                command => format!("corten-{command}"),
-            };
-            let (_, page) = pages.iter().find(|(page, _)| *page == name).unwrap();
-            let page = man::page(&name, page.clone()).unwrap();
-            let typed = format!("\\-\\-{}", flag.replace('-', "\\-"));
-            let page = String::from_utf8(page).unwrap();
-            assert!(page.contains(&typed), "{name}: {typed} is not in {page}");
-        }
-    }
 }

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words};
 use crate::cgroups::freeze;
 use crate::error::{Code, Failure, Result};
@@ -12,12 +11,13 @@ use crate::state::{Container, Id, Status, identity};
 /// How long processes may take to come to a stop.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Words.
-#[derive(Debug, Args)]
-pub(super) struct Pause {
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Words.
+    pub(super) struct Pause {
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for Pause {

@@ -2,27 +2,29 @@
 
 use std::process::{Command, Stdio};
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
+use super::flags::{choices, flags};
 use super::{Call, FlagsEnd, Subcommand, Words, print};
 use crate::error::{Act, Code, Failure, Result};
 use crate::state::{Container, Id, members};
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Ps {
-    /// How to print
-    #[arg(
-        short,
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        default_value = "table"
-    )]
-    format: PsFormat,
-    /// The container's id, then options of ps(1) [default: -ef]
-    #[arg(value_name = "ID [OPTION", required = true, num_args = 1.., trailing_var_arg = true)]
-    words: Vec<String>,
+flags! {
+    /// Flags and words.
+    pub(super) struct Ps {
+        /// How to print
+        #[arg(
+            short,
+            long,
+            value_name = "FORMAT",
+            value_enum,
+            default_value = "table"
+        )]
+        format: PsFormat,
+        /// The container's id, then options of ps(1) [default: -ef]
+        #[arg(value_name = "ID [OPTION", required = true, num_args = 1.., trailing_var_arg = true)]
+        words: Vec<String>,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,6 +32,8 @@ enum PsFormat {
     Table,
     Json,
 }
+
+choices!(PsFormat);
 
 impl Subcommand for Ps {
     const NAME: &'static str = "ps";

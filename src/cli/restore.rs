@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-
 use super::checkpoint::CriuFlags;
+use super::flags::flags;
 use super::{Call, Subcommand, Words, absolute};
 use crate::criu::plan::{Cgroups, Flags};
 use crate::engine::{
@@ -14,41 +13,42 @@ use crate::engine::{
 use crate::error::{Code, Failure, Field, Result};
 use crate::state::Id;
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Restore {
-    #[command(flatten)]
-    flags: CriuFlags,
-    /// Directory of config.json [default: the working directory]
-    #[arg(short, long, value_name = "DIR")]
-    bundle: Option<PathBuf>,
-    /// Unix socket that gets the master of the terminal
-    #[arg(long, value_name = "SOCKET")]
-    console_socket: Option<PathBuf>,
-    /// File that gets the process id
-    #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-    /// Return when the processes run
-    #[arg(short, long)]
-    detach: bool,
-    /// Do not become the parent of the container's orphans
-    #[arg(long)]
-    no_subreaper: bool,
-    /// Refused: it is criu that changes the root
-    #[arg(long)]
-    no_pivot: bool,
-    /// Restore TCP connections in the closed state
-    #[arg(long)]
-    tcp_close: bool,
-    /// Instead of the security label that the processes had: apparmor:NAME or selinux:LABEL
-    #[arg(long, value_name = "TYPE:NAME")]
-    lsm_profile: Option<String>,
-    /// Instead of the security context that mounts had
-    #[arg(long, value_name = "CONTEXT")]
-    lsm_mount_context: Option<String>,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Flags and words.
+    pub(super) struct Restore {
+        #[command(flatten)]
+        flags: CriuFlags,
+        /// Directory of config.json [default: the working directory]
+        #[arg(short, long, value_name = "DIR")]
+        bundle: Option<PathBuf>,
+        /// Unix socket that gets the master of the terminal
+        #[arg(long, value_name = "SOCKET")]
+        console_socket: Option<PathBuf>,
+        /// File that gets the process id
+        #[arg(long, value_name = "FILE")]
+        pid_file: Option<PathBuf>,
+        /// Return when the processes run
+        #[arg(short, long)]
+        detach: bool,
+        /// Do not become the parent of the container's orphans
+        #[arg(long)]
+        no_subreaper: bool,
+        /// Refused: it is criu that changes the root
+        #[arg(long)]
+        no_pivot: bool,
+        /// Restore TCP connections in the closed state
+        #[arg(long)]
+        tcp_close: bool,
+        /// Instead of the security label that the processes had: apparmor:NAME or selinux:LABEL
+        #[arg(long, value_name = "TYPE:NAME")]
+        lsm_profile: Option<String>,
+        /// Instead of the security context that mounts had
+        #[arg(long, value_name = "CONTEXT")]
+        lsm_mount_context: Option<String>,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for Restore {

@@ -1,18 +1,18 @@
 //! `resume`: let a paused container go on.
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words};
 use crate::cgroups::freeze;
 use crate::error::{Code, Failure, Result};
 use crate::state::{Container, Id, Status};
 
-/// Words.
-#[derive(Debug, Args)]
-pub(super) struct Resume {
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Words.
+    pub(super) struct Resume {
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for Resume {

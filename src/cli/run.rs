@@ -2,37 +2,37 @@
 
 use std::time::Duration;
 
-use clap::Args;
-
 use super::create::{CreateFlags, StepFlags, TraceFlag};
+use super::flags::flags;
 use super::{Call, Subcommand, Words, duration};
 use crate::engine::{self, AtEnd, Attachment, CreateRequest, RunRequest, Subreaper};
 use crate::error::Result;
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Run {
-    #[command(flatten)]
-    flags: CreateFlags,
-    #[command(flatten)]
-    trace: TraceFlag,
-    #[command(flatten)]
-    step: StepFlags,
-    /// Return when the program has been started
-    #[arg(short, long)]
-    detach: bool,
-    /// Leave the stopped container when the program has ended
-    #[arg(long)]
-    keep: bool,
-    /// Do not become the parent of the container's orphans
-    #[arg(long)]
-    no_subreaper: bool,
-    /// Kill the container this long after it was asked to end by a forwarded signal
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    stop_timeout: Option<Duration>,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Flags and words.
+    pub(super) struct Run {
+        #[command(flatten)]
+        flags: CreateFlags,
+        #[command(flatten)]
+        trace: TraceFlag,
+        #[command(flatten)]
+        step: StepFlags,
+        /// Return when the program has been started
+        #[arg(short, long)]
+        detach: bool,
+        /// Leave the stopped container when the program has ended
+        #[arg(long)]
+        keep: bool,
+        /// Do not become the parent of the container's orphans
+        #[arg(long)]
+        no_subreaper: bool,
+        /// Kill the container this long after it was asked to end by a forwarded signal
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        stop_timeout: Option<Duration>,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for Run {

@@ -4,9 +4,9 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
-use clap::Args;
 use serde_json::{Value, json};
 
+use super::flags::flags;
 use super::{Call, Subcommand, Words};
 use crate::error::{Act, Code, Failure, Result};
 use crate::state::Program;
@@ -15,15 +15,16 @@ use crate::sys::process;
 /// As `runc spec` writes it, word for word but for the hostname: tools edit it by its paths.
 const TEMPLATE: &str = include_str!("spec.json");
 
-/// Flags.
-#[derive(Debug, Args)]
-pub(super) struct SpecCommand {
-    /// Directory to write to [default: the working directory]
-    #[arg(short, long, value_name = "DIR")]
-    bundle: Option<PathBuf>,
-    /// For a caller who is not root
-    #[arg(long)]
-    rootless: bool,
+flags! {
+    /// Flags.
+    pub(super) struct SpecCommand {
+        /// Directory to write to [default: the working directory]
+        #[arg(short, long, value_name = "DIR")]
+        bundle: Option<PathBuf>,
+        /// For a caller who is not root
+        #[arg(long)]
+        rootless: bool,
+    }
 }
 
 impl Subcommand for SpecCommand {

@@ -3,8 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words};
 use crate::error::{Code, Failure, Result};
 use crate::hooks::{Kind, Place, run_hooks};
@@ -12,12 +11,13 @@ use crate::process::notify::Notify;
 use crate::state::identity::Process;
 use crate::state::{Container, Id, Lock, Status, destroy, gate, hooks};
 
-/// Words.
-#[derive(Debug, Args)]
-pub(super) struct Start {
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Words.
+    pub(super) struct Start {
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for Start {

@@ -1,18 +1,18 @@
 //! `state`: what is known of a container, as JSON.
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words, print};
 use crate::error::Result;
 use crate::state::report::Report;
 use crate::state::{Container, Id};
 
-/// Words.
-#[derive(Debug, Args)]
-pub(super) struct State {
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Words.
+    pub(super) struct State {
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for State {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words, duration, signal};
 use crate::error::Result;
 use crate::state::{Container, Id, destroy, identity};
@@ -11,18 +10,19 @@ use crate::state::{Container, Id, destroy, identity};
 /// The annotation by which an image says how its program is stopped (image-spec, annotations).
 const STOP_SIGNAL: &str = "org.opencontainers.image.stopSignal";
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Stop {
-    /// How long the program has until it is killed
-    #[arg(short, long, value_name = "TIME", value_parser = duration::parse, default_value = "10s")]
-    time: Duration,
-    /// Signal that asks it to end [default: that of the image, else SIGTERM]
-    #[arg(short, long, value_name = "SIGNAL")]
-    signal: Option<String>,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Flags and words.
+    pub(super) struct Stop {
+        /// How long the program has until it is killed
+        #[arg(short, long, value_name = "TIME", value_parser = duration::parse, default_value = "10s")]
+        time: Duration,
+        /// Signal that asks it to end [default: that of the image, else SIGTERM]
+        #[arg(short, long, value_name = "SIGNAL")]
+        signal: Option<String>,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for Stop {

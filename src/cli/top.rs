@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
+use super::flags::{choices, flags};
 use super::{Call, Subcommand, Words, duration, print};
 use crate::error::{Code, Failure, Result};
 use crate::inspect::usage::{Sample, Usage, usages};
@@ -11,18 +12,19 @@ use crate::state::Root;
 use crate::top::screen::{Next, Screen};
 use crate::top::{self, openmetrics, screen, table};
 
-/// Flags.
-#[derive(Debug, Args)]
-pub(super) struct Top {
-    /// Print once; shares of time are those of one interval
-    #[arg(short = '1', long)]
-    once: bool,
-    /// How to print; openmetrics prints once
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
-    format: Format,
-    /// Time between two looks
-    #[arg(short, long, value_name = "TIME", value_parser = duration::parse, default_value = "1s")]
-    interval: Duration,
+flags! {
+    /// Flags.
+    pub(super) struct Top {
+        /// Print once; shares of time are those of one interval
+        #[arg(short = '1', long)]
+        once: bool,
+        /// How to print; openmetrics prints once
+        #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
+        format: Format,
+        /// Time between two looks
+        #[arg(short, long, value_name = "TIME", value_parser = duration::parse, default_value = "1s")]
+        interval: Duration,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -31,6 +33,8 @@ enum Format {
     Json,
     Openmetrics,
 }
+
+choices!(Format);
 
 impl Subcommand for Top {
     const NAME: &'static str = "top";

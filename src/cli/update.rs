@@ -2,8 +2,7 @@
 
 use std::io::Read;
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words, size};
 use crate::cgroups::update;
 use crate::config::{self, BlockIo, Cpu, Memory, Pids, Resources};
@@ -13,63 +12,65 @@ use crate::state::{Container, Id, Status, identity};
 /// No set of limits is longer.
 const LONGEST: u64 = 1 << 20;
 
-/// Flags and words.
-#[derive(Debug, Default, Args)]
-pub(super) struct Update {
-    /// Read `linux.resources` from this JSON file, - for stdin; other flags are ignored
-    #[arg(short, long, value_name = "FILE")]
-    resources: Option<String>,
-    /// Relative weight of block IO, 10 to 1000
-    #[arg(long, value_name = "WEIGHT")]
-    blkio_weight: Option<u16>,
-    /// Length of a period in microseconds
-    #[arg(long, value_name = "TIME")]
-    cpu_period: Option<u64>,
-    /// Microseconds in a period; -1 is unlimited
-    #[arg(long, value_name = "TIME")]
-    cpu_quota: Option<i64>,
-    /// Microseconds of unused quota that may be saved up
-    #[arg(long, value_name = "TIME")]
-    cpu_burst: Option<u64>,
-    /// Relative weight, on the scale of cgroup v1
-    #[arg(long, value_name = "SHARES")]
-    cpu_share: Option<u64>,
-    /// Cgroup v1 only
-    #[arg(long, value_name = "TIME", hide = true)]
-    cpu_rt_period: Option<u64>,
-    /// Cgroup v1 only
-    #[arg(long, value_name = "TIME", hide = true)]
-    cpu_rt_runtime: Option<i64>,
-    /// Processors: 0-2,7
-    #[arg(long, value_name = "LIST")]
-    cpuset_cpus: Option<String>,
-    /// Memory nodes: 0-2,7
-    #[arg(long, value_name = "LIST")]
-    cpuset_mems: Option<String>,
-    /// 1: run only when nobody else wants to
-    #[arg(long, value_name = "0_OR_1")]
-    cpu_idle: Option<i64>,
-    /// Memory; -1 is unlimited, swap included
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<String>,
-    /// Memory that is left alone when others need some
-    #[arg(long, value_name = "SIZE")]
-    memory_reservation: Option<String>,
-    /// Memory and swap together; -1 is unlimited
-    #[arg(long, value_name = "SIZE")]
-    memory_swap: Option<String>,
-    /// Cgroup v1 only
-    #[arg(long, value_name = "SIZE", hide = true)]
-    kernel_memory: Option<String>,
-    /// Cgroup v1 only
-    #[arg(long, value_name = "SIZE", hide = true)]
-    kernel_memory_tcp: Option<String>,
-    /// Processes and threads; -1 is unlimited
-    #[arg(long, value_name = "NUMBER")]
-    pids_limit: Option<i64>,
-    /// The container's id
-    #[arg(value_name = "ID", required = true)]
-    id: String,
+flags! {
+    /// Flags and words.
+    #[derive(Default)]
+    pub(super) struct Update {
+        /// Read `linux.resources` from this JSON file, - for stdin; other flags are ignored
+        #[arg(short, long, value_name = "FILE")]
+        resources: Option<String>,
+        /// Relative weight of block IO, 10 to 1000
+        #[arg(long, value_name = "WEIGHT")]
+        blkio_weight: Option<u16>,
+        /// Length of a period in microseconds
+        #[arg(long, value_name = "TIME")]
+        cpu_period: Option<u64>,
+        /// Microseconds in a period; -1 is unlimited
+        #[arg(long, value_name = "TIME")]
+        cpu_quota: Option<i64>,
+        /// Microseconds of unused quota that may be saved up
+        #[arg(long, value_name = "TIME")]
+        cpu_burst: Option<u64>,
+        /// Relative weight, on the scale of cgroup v1
+        #[arg(long, value_name = "SHARES")]
+        cpu_share: Option<u64>,
+        /// Cgroup v1 only
+        #[arg(long, value_name = "TIME", hide = true)]
+        cpu_rt_period: Option<u64>,
+        /// Cgroup v1 only
+        #[arg(long, value_name = "TIME", hide = true)]
+        cpu_rt_runtime: Option<i64>,
+        /// Processors: 0-2,7
+        #[arg(long, value_name = "LIST")]
+        cpuset_cpus: Option<String>,
+        /// Memory nodes: 0-2,7
+        #[arg(long, value_name = "LIST")]
+        cpuset_mems: Option<String>,
+        /// 1: run only when nobody else wants to
+        #[arg(long, value_name = "0_OR_1")]
+        cpu_idle: Option<i64>,
+        /// Memory; -1 is unlimited, swap included
+        #[arg(long, value_name = "SIZE")]
+        memory: Option<String>,
+        /// Memory that is left alone when others need some
+        #[arg(long, value_name = "SIZE")]
+        memory_reservation: Option<String>,
+        /// Memory and swap together; -1 is unlimited
+        #[arg(long, value_name = "SIZE")]
+        memory_swap: Option<String>,
+        /// Cgroup v1 only
+        #[arg(long, value_name = "SIZE", hide = true)]
+        kernel_memory: Option<String>,
+        /// Cgroup v1 only
+        #[arg(long, value_name = "SIZE", hide = true)]
+        kernel_memory_tcp: Option<String>,
+        /// Processes and threads; -1 is unlimited
+        #[arg(long, value_name = "NUMBER")]
+        pids_limit: Option<i64>,
+        /// The container's id
+        #[arg(value_name = "ID", required = true)]
+        id: String,
+    }
 }
 
 impl Subcommand for Update {

@@ -2,32 +2,34 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
+use super::flags::{choices, flags};
 use super::{Call, Subcommand, Words, absolute, page, print};
 use crate::engine::CreateRequest;
 use crate::error::Result;
 use crate::state::Id;
 use crate::validate::{self, Scope, show};
 
-/// Flags and words.
-#[derive(Debug, Args)]
-pub(super) struct Validate {
-    /// Directory of config.json [default: the working directory]
-    #[arg(short, long, value_name = "DIR")]
-    bundle: Option<PathBuf>,
-    /// Read this file instead of the bundle's config.json
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Look also for what this machine cannot do
-    #[arg(long)]
-    host: bool,
-    /// How to print what is found
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
-    format: Format,
-    /// The bundle; the same as --bundle
-    #[arg(value_name = "BUNDLE")]
-    directory: Option<PathBuf>,
+flags! {
+    /// Flags and words.
+    pub(super) struct Validate {
+        /// Directory of config.json [default: the working directory]
+        #[arg(short, long, value_name = "DIR")]
+        bundle: Option<PathBuf>,
+        /// Read this file instead of the bundle's config.json
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Look also for what this machine cannot do
+        #[arg(long)]
+        host: bool,
+        /// How to print what is found
+        #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
+        format: Format,
+        /// The bundle; the same as --bundle
+        #[arg(value_name = "BUNDLE")]
+        directory: Option<PathBuf>,
+    }
 }
 
 /// How findings are printed.
@@ -40,6 +42,8 @@ enum Format {
     /// SARIF 2.1.0, for editors and code hosting services.
     Sarif,
 }
+
+choices!(Format);
 
 impl Subcommand for Validate {
     const NAME: &'static str = "validate";

@@ -1,20 +1,20 @@
 //! `volume`: named directories that outlive containers.
 
-use clap::Args;
-
+use super::flags::flags;
 use super::{Call, Subcommand, Words, print};
 use crate::error::{Code, Failure, Result};
 use crate::volumes;
 
-/// Words.
-#[derive(Debug, Args)]
-pub(super) struct Volume {
-    /// create NAME, list, inspect NAME, or remove NAME
-    #[arg(value_name = "ACTION", required = true)]
-    action: String,
-    /// The volume
-    #[arg(value_name = "NAME")]
-    name: Option<String>,
+flags! {
+    /// Words.
+    pub(super) struct Volume {
+        /// create NAME, list, inspect NAME, or remove NAME
+        #[arg(value_name = "ACTION", required = true)]
+        action: String,
+        /// The volume
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    }
 }
 
 impl Subcommand for Volume {
