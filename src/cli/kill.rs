@@ -3,7 +3,7 @@
 use super::flags::flags;
 use super::{Call, FlagsEnd, Subcommand, Words, each, matching, signal};
 use crate::error::Result;
-use crate::state::{Container, Id, PidNamespace, Status, identity};
+use crate::state::{Container, Id, PidNamespace, identity};
 
 flags! {
     /// Flags and words.
@@ -67,7 +67,7 @@ enum Reached {
 
 fn send(container: &Container, signal: i32) -> Result<Reached> {
     // A container that is being made is not running, though Init may exist already.
-    if container.status()? == Status::Creating {
+    if container.is_being_made()? {
         return Ok(Reached::Nobody);
     }
     let Some(process) = container.process()? else {

@@ -166,11 +166,12 @@ impl Log {
     /// The command has succeeded: a person who has not asked for a log is told the warnings. Otherwise stderr may
     /// be the container's too: podman would keep them for the program's words.
     pub fn finish(&self) {
-        let quiet = self.level != Level::Normal
+        let warnings = self.warnings();
+        let quiet = warnings.is_empty()
+            || self.level != Level::Normal
             || self.destination.is_some()
             || self.format == Format::Json
             || !std::io::stderr().is_terminal();
-        let warnings = self.warnings();
         if quiet {
             return;
         }

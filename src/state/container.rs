@@ -273,7 +273,7 @@ impl Container {
 
     /// The status now, for a command that holds no lock.
     pub fn status(&self) -> Result<Status> {
-        if self.record.stage == Stage::Creating && self.is_locked()? {
+        if self.is_being_made()? {
             return Ok(Status::Creating);
         }
         self.status_locked()
@@ -282,18 +282,24 @@ impl Container {
     /// The status now, for the holder of the lock, which knows that no `create` is at work.
     pub fn status_locked(&self) -> Result<Status> {
         // Init dies with a `create` that does not finish, so a record still at Creating is stopped.
-        if self.record.stage == Stage::Creating || !self.is_alive()? {
+        if self.record.stage == Stage::Creating {
             return Ok(Status::Stopped);
         }
-        if self.is_frozen()? {
-            return Ok(Status::Paused);
+        // The gate first: death opens it as well as `start`, and who is alive afterwards has not died before.
+        let gate = gate::look(self.directory.as_fd())?;
+        if !self.is_alive()? {
+            return Ok(Status::Stopped);
         }
-        match gate::look(self.directory.as_fd())? {
+        match gate {
+            _ if self.is_frozen()? => Ok(Status::Paused),
             Gate::Closed => Ok(Status::Created),
-            // The program may have ended since we looked.
-            Gate::Passed if self.is_alive()? => Ok(Status::Running),
-            Gate::Passed => Ok(Status::Stopped),
+            Gate::Passed => Ok(Status::Running),
         }
+    }
+
+    /// Whether a `create` is at work, for a command that holds no lock.
+    pub fn is_being_made(&self) -> Result<bool> {
+        Ok(self.record.stage == Stage::Creating && self.is_locked()?)
     }
 
     /// Init's number for people: 0 when stopped.
@@ -389,8 +395,11 @@ pub(super) fn read_file(directory: BorrowedFd<'_>, name: &str) -> Result<Option<
         let why = format!("not a regular file of at most {LONGEST_FILE} bytes");
         return Err(Failure::new(Code::State, act()).because(why));
     }
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
-    file.take(LONGEST_FILE).read_to_end(&mut content).act(act)?;
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    // A file that has a name is whole, so no read finds out where it ends.
+    file.take(metadata.len())
+        .read_to_end(&mut content)
+        .act(act)?;
     Ok(Some(content))
 }
 

@@ -14,10 +14,11 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use nix::fcntl::AtFlags;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
 };
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 
 use crate::error::{Act, Code, Failure, Result};
 use crate::sys::Errno;
@@ -55,6 +56,11 @@ pub fn bind_gate(directory: BorrowedFd<'_>) -> Result<OwnedFd> {
 
 /// Asks whether Init waits, without waiting for it.
 pub fn look(directory: BorrowedFd<'_>) -> Result<Gate> {
+    // `start` has removed it: one call instead of three for most containers.
+    let access = faccessat(directory, SOCKET, AccessFlags::F_OK, AtFlags::empty());
+    if access == Err(nix::errno::Errno::ENOENT) {
+        return Ok(Gate::Passed);
+    }
     let asked = stream_socket(SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)
         .and_then(|fd| connect(fd.as_raw_fd(), &address(directory)?));
     match asked {
