@@ -11,7 +11,7 @@ use crate::cgroups::plan::sets_limits;
 use crate::config::{Process, Rlimit, Spec, words};
 use crate::error::{Act, Code, Failure, Kind, Result};
 use crate::resctrl;
-use crate::sys::process;
+use crate::sys::{credentials, process};
 
 /// What the planner knows of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +49,13 @@ pub struct Own {
     /// Effective group id.
     pub egid: u32,
     /// Its capabilities.
-    pub capabilities: process::CapabilitySets,
+    pub capabilities: credentials::CapabilitySets,
 }
 
 impl Own {
     /// geteuid(2), getegid(2), capget(2).
     pub fn probe() -> Result<Self> {
-        let capabilities = process::capget().act(|| "cannot read the own capabilities")?;
+        let capabilities = credentials::capget().act(|| "cannot read the own capabilities")?;
         Ok(Self {
             euid: nix::unistd::geteuid().as_raw(),
             egid: nix::unistd::getegid().as_raw(),

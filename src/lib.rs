@@ -5,7 +5,7 @@
 //! [`network`], [`rootfs`], [`cgroups`], [`resctrl`], [`seccomp`], [`process`], [`hooks`], [`supervise`]. [`state`] remembers,
 //! [`inspect`] reads what a container really is, [`audit`] holds that against what was asked for,
 //! [`top`] shows who uses how much, [`doctor`] tries what the machine can do,
-//! [`record`] what a command needed,
+//! [`record`] what a command needed, [`log`] tells of it,
 //! [`volumes`] keeps what outlives a container, [`engine`] puts it all together for whoever calls,
 //! [`features`] tells engines what there is, [`validate`] all that is wrong with a configuration,
 //! [`sys`] is the fence around the kernel, [`cli`] the command line over it all.
@@ -23,6 +23,7 @@ pub mod features;
 pub mod hooks;
 pub mod host;
 pub mod inspect;
+pub mod log;
 pub mod namespaces;
 pub mod network;
 pub mod plan;

@@ -36,7 +36,7 @@ struct Page {
     checks: Vec<Check>,
 }
 
-choices!(Format, Target);
+choices!(Format);
 
 impl Subcommand for Doctor {
     const NAME: &'static str = "doctor";

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::create::CreateFlags;
-use super::flags::{choices, flags};
+use super::flags::flags;
 use super::{Call, Subcommand, Words, absolute, page, print};
 use crate::engine::{self, ExplainFormat, ExplainRequest};
 use crate::error::Result;
@@ -34,8 +34,6 @@ flags! {
         directory: Option<PathBuf>,
     }
 }
-
-choices!(ExplainFormat);
 
 impl Subcommand for Explain {
     const NAME: &'static str = "explain";

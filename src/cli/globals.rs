@@ -6,8 +6,9 @@ use clap::{Args, Command, FromArgMatches, ValueEnum};
 
 use super::arguments::{self, Parts};
 use super::flags::{self, choices, flags};
-use super::log::{Format, Level};
+use crate::engine::{CgroupDriver, Rootless};
 use crate::error::{Code, Failure, Result};
+use crate::log::{Format, Level, Log};
 use crate::state::Program;
 
 /// The version of runc whose command line and messages are matched, for callers that look.
@@ -60,28 +61,6 @@ enum LogLevel {
     Debug,
 }
 
-/// Who makes the container's cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CgroupDriver {
-    /// Corten itself.
-    Cgroupfs,
-    /// systemd, by D-Bus.
-    Systemd,
-    /// Nobody: the container stays in the caller's.
-    Disabled,
-}
-
-/// Whether missing permissions on cgroups are ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rootless {
-    /// Ignored.
-    Yes,
-    /// An error.
-    No,
-    /// As the caller's privileges say.
-    Auto,
-}
-
 /// The definition that `--help` comes from.
 pub fn define(program: Program) -> Command {
     let name = program.name();
@@ -94,7 +73,7 @@ pub fn define(program: Program) -> Command {
     .after_help(format!("{name} COMMAND --help says more about a command."))
 }
 
-choices!(LogLevel, CgroupDriver);
+choices!(LogLevel);
 
 impl Globals {
     /// From what was typed; the words are the caller's.
@@ -108,8 +87,13 @@ impl Globals {
         Ok(globals)
     }
 
-    /// The format of the log; the sentence is runc's.
-    pub fn log_format(&self) -> Result<Format> {
+    /// The log that they ask for.
+    pub fn open_log(&self, argv0: &str) -> Result<Log> {
+        Log::open(argv0, self.log.as_deref(), self.log_format()?, self.level())
+    }
+
+    /// The sentence is runc's.
+    fn log_format(&self) -> Result<Format> {
         match self.log_format.as_str() {
             "text" => Ok(Format::Text),
             "json" => Ok(Format::Json),
@@ -121,7 +105,7 @@ impl Globals {
     }
 
     /// `--debug` or `--log-level`.
-    pub fn level(&self) -> Level {
+    fn level(&self) -> Level {
         match (self.debug, self.log_level) {
             (true, _) | (_, Some(LogLevel::Debug)) => Level::Debug,
             (_, Some(LogLevel::Warning)) => Level::Warnings,

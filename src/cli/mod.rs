@@ -10,7 +10,7 @@
 //!
 //! A command is one file: a struct of its flags and words, and a `run` that fills a request for the
 //! engine, or asks [`crate::state`] and prints. It returns the exit status, or the one failure that
-//! [`log`] writes: on stderr, and as exactly one JSON object into `--log`, because podman reads the
+//! [`crate::log`] writes: on stderr, and as exactly one JSON object into `--log`, because podman reads the
 //! whole file as one. `exec` fails with 255, as callers tell the runtime's failure from the
 //! program's by it; everything else with 1.
 
@@ -18,7 +18,6 @@ pub mod arguments;
 pub mod duration;
 pub mod flags;
 pub mod globals;
-pub mod log;
 pub mod signal;
 pub mod user;
 
@@ -27,7 +26,6 @@ mod checkpoint;
 mod completion;
 mod create;
 mod delete;
-mod destination;
 mod doctor;
 mod events;
 mod exec;
@@ -56,6 +54,7 @@ mod top;
 mod update;
 mod validate;
 mod volume;
+mod words;
 
 use std::ffi::CString;
 use std::io::Write;
@@ -65,12 +64,12 @@ use std::sync::Arc;
 use clap::{Arg, ArgAction, Args, Command};
 
 use crate::error::{Act, Code, Failure, Field, Result};
+use crate::log::Log;
 use crate::state::{Id, Program, Root};
 use crate::sys::regex::Regex;
 use arguments::{Parts, Read, Typed};
 use flags::{Flag, Flags};
 use globals::Globals;
-use log::Log;
 
 /// How a command reads its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,7 +269,7 @@ fn call(program: Program, argv0: &str, words: Vec<String>) -> Result<u8> {
     if globals.version {
         return print(&globals::version(program)).map(|()| 0);
     }
-    let log = Arc::new(Log::open(argv0, &globals)?);
+    let log = Arc::new(globals.open_log(argv0)?);
     let Some(name) = rest.next() else {
         return print(&help(program)).map(|()| 0);
     };

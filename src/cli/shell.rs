@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::create::{StepFlags, TraceFlag, overlay};
-use super::flags::{choices, flags};
+use super::flags::flags;
 use super::{Call, FlagsEnd, Subcommand, Words, absolute, size, user};
 use crate::engine::{self, Network, Recording, ShellRequest, UserNamespace};
 use crate::error::Result;
@@ -70,8 +70,6 @@ flags! {
         args: Vec<String>,
     }
 }
-
-choices!(Network, UserNamespace, What);
 
 impl Subcommand for Shell {
     const NAME: &'static str = "shell";

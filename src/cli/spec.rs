@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 
 use super::flags::flags;
 use super::{Call, Subcommand, Words};
+use crate::config::template;
 use crate::error::{Act, Code, Failure, Result};
 use crate::state::Program;
-use crate::sys::process;
-
-/// As `runc spec` writes it, word for word but for the hostname: tools edit it by its paths.
-const TEMPLATE: &str = include_str!("spec.json");
+use crate::sys::credentials;
 
 flags! {
     /// Flags.
@@ -33,7 +31,7 @@ impl Subcommand for SpecCommand {
     const WORDS: Words = Words::Exactly(0);
 
     fn run(self, call: &Call) -> Result<u8> {
-        let ids = process::ids();
+        let ids = credentials::ids();
         let caller = self.rootless.then_some(Caller {
             uid: ids.0[1],
             gid: ids.1[1],
@@ -65,7 +63,7 @@ pub struct Caller {
 
 /// The text of a config.json, indented with tabs. With a caller, one that needs no privileges.
 pub fn default_spec(program: Program, caller: Option<Caller>) -> String {
-    let text = TEMPLATE.replace("@PROGRAM@", program.name());
+    let text = template::text(program.name());
     let Some(caller) = caller else { return text };
     let mut spec: Value = serde_json::from_str(&text).expect("the template is JSON");
     make_rootless(&mut spec, caller);

@@ -21,6 +21,7 @@ pub mod load;
 pub mod scan;
 pub mod schema;
 pub mod spec;
+pub mod template;
 pub mod words;
 
 pub use check::{Findings, check, check_id, check_resources, sysctl_file};

@@ -30,7 +30,7 @@ use probes::{Need, PROBES, Probe};
 pub const VERSION: u32 = 1;
 
 /// Who wants containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
     /// Corten itself, as root.

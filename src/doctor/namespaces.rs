@@ -2,7 +2,7 @@
 
 use super::{Circumstances, Outcome};
 use crate::sys::probe::in_child;
-use crate::sys::{Errno, Result, namespace, process};
+use crate::sys::{Errno, Result, credentials, namespace};
 
 /// The overflow user of most systems: nobody's.
 const NOBODY: u32 = 65_534;
@@ -69,9 +69,9 @@ pub(super) fn of_a_plain_user(_: &Circumstances) -> Outcome {
 }
 
 fn become_nobody() -> Result<()> {
-    process::setgroups(&[])?;
-    process::setresgid(NOBODY)?;
-    process::setresuid(NOBODY)
+    credentials::setgroups(&[])?;
+    credentials::setresgid(NOBODY)?;
+    credentials::setresuid(NOBODY)
 }
 
 /// The knobs that are in the way, by what the kernel answers.

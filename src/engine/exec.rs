@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused, birth};
+use super::{Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused, extras};
 use crate::cgroups;
 use crate::cgroups::layout::Access;
 use crate::config::{self, Capabilities, Process, Spec};
@@ -126,7 +126,7 @@ fn plan_request(
             terminal::Console::Socket(path) => Console::Socket(path.to_owned()),
             terminal::Console::Own => Console::Runtime,
         };
-    let inherited = birth::inherited(request.preserve_fds)?;
+    let inherited = extras::inherited(request.preserve_fds)?;
     let namespaces = spec.linux.as_ref().map(Namespaces::of).unwrap_or_default();
     Ok(exec::ExecRequest {
         id: request.id.as_str().to_owned(),

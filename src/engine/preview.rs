@@ -1,6 +1,6 @@
 //! Plans that are made to be looked at: for any machine, or for this one.
 
-use super::{CreateRequest, birth, rootless};
+use super::{CreateRequest, birth, extras, rootless};
 use crate::config::{Loaded, Spec};
 use crate::error::Result;
 use crate::host::{Host, Own};
@@ -12,7 +12,7 @@ pub(crate) use birth::require_root;
 
 /// For a host on which everything works: what fails here fails everywhere.
 pub(crate) fn plan_anywhere(create: &CreateRequest, spec: &Spec) -> Result<Plan> {
-    let request = birth::request(create, spec, Start::Later, stay(create))?;
+    let request = extras::request(create, spec, Start::Later, stay(create))?;
     let host = Host {
         selinux: true,
         ..Host::ideal()

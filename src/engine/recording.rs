@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::Recording;
 use super::birth::Decision;
 use crate::cgroups::{self, CgroupPath};
-use crate::cli::log::Log;
 use crate::config::{Capabilities, Seccomp};
 use crate::error::{Act, Code, Failure, Field, Result};
+use crate::log::Log;
 use crate::record::run::{Recorder, Seen};
 use crate::record::{What, profile};
 

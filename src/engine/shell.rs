@@ -1,15 +1,15 @@
 //! A throw-away container over a directory of this host, as `docker run` would set it up.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     AtEnd, Attachment, CreateRequest, Network, RunRequest, ShellRequest, Subreaper, UserNamespace,
-    birth, recording, rootless,
+    birth, extras, recording, rootless,
 };
 use crate::config::{
-    Capabilities, Cpu, DeviceRule, IdMapping, Linux, Loaded, Memory, Mount, Namespace,
-    NamespaceType, Pids, Process, Resources, Root, Seccomp, Spec, User,
+    Capabilities, Cpu, IdMapping, Linux, Loaded, Memory, Mount, Namespace, NamespaceType, Pids,
+    Process, Resources, Root, Seccomp, Spec, User, template,
 };
 use crate::error::{Code, Failure, Field, Result};
 use crate::host::Own;
@@ -37,76 +37,11 @@ pub const CAPABILITIES: [&str; 14] = [
     "CAP_AUDIT_WRITE",
 ];
 
-const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-];
+/// What Docker hides besides.
+const MASKED: [&str; 2] = ["/proc/interrupts", "/sys/devices/virtual/powercap"];
 
-const READONLY: [&str; 5] = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
-
-/// Destination, type, source, options: Docker's default mounts.
-const MOUNTS: [(&str, &str, &str, &[&str]); 7] = [
-    ("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
-    (
-        "/dev",
-        "tmpfs",
-        "tmpfs",
-        &["nosuid", "strictatime", "mode=755", "size=65536k"],
-    ),
-    (
-        "/dev/pts",
-        "devpts",
-        "devpts",
-        &[
-            "nosuid",
-            "noexec",
-            "newinstance",
-            "ptmxmode=0666",
-            "mode=0620",
-            "gid=5",
-        ],
-    ),
-    (
-        "/dev/shm",
-        "tmpfs",
-        "shm",
-        &["nosuid", "noexec", "nodev", "mode=1777", "size=67108864"],
-    ),
-    (
-        "/dev/mqueue",
-        "mqueue",
-        "mqueue",
-        &["nosuid", "noexec", "nodev"],
-    ),
-    (
-        "/sys",
-        "sysfs",
-        "sysfs",
-        &["nosuid", "noexec", "nodev", "ro"],
-    ),
-    (
-        "/sys/fs/cgroup",
-        "cgroup",
-        "cgroup",
-        &["nosuid", "noexec", "nodev", "ro"],
-    ),
-];
+/// The options of Docker's /proc.
+const PROC: [&str; 3] = ["nosuid", "noexec", "nodev"];
 
 /// Docker's default system call profile, for its default capabilities.
 const PROFILE: &str = include_str!("../seccomp/docker.json");
@@ -121,7 +56,7 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
     let signals = Signals::block()?;
     let create = create_request(request)?;
     let mut spec = spec(request)?;
-    birth::add_volumes(&mut spec, &request.volumes)?;
+    extras::add_volumes(&mut spec, &request.volumes)?;
     let own = Own::probe()?;
     rootless::complete(&mut spec, &own);
     let loaded = birth::checked(&create, Loaded::from_spec(spec)?)?;
@@ -177,41 +112,38 @@ pub fn spec(request: &ShellRequest) -> Result<Spec> {
         )
         .at(Field::new("--rootfs"))
     })?;
+    let template = template::spec();
     Ok(Spec {
-        oci_version: "1.3.0".to_owned(),
         root: Some(Root {
             path: root.to_owned(),
             readonly: request.root_is_readonly,
         }),
-        mounts: mounts(request),
+        mounts: mounts(request, template.mounts),
         process: Some(process(request)),
         hostname: Some(request.hostname.clone()),
-        linux: Some(linux(request)?),
-        ..Spec::default()
+        linux: Some(linux(request, template.linux.unwrap_or_default())?),
+        ..template
     })
 }
 
-fn mounts(request: &ShellRequest) -> Vec<Mount> {
-    let has_resolver = std::path::Path::new("/etc/resolv.conf").exists();
+fn mounts(request: &ShellRequest, mut mounts: Vec<Mount>) -> Vec<Mount> {
+    for mount in &mut mounts {
+        if mount.destination == "/proc" {
+            mount.options = strings(&PROC);
+        }
+    }
+    let resolver = "/etc/resolv.conf";
     // On many hosts that file is a link into /run, which the overlay does not have.
-    let resolver = (
-        "/etc/resolv.conf",
-        "bind",
-        "/etc/resolv.conf",
-        &["bind", "ro"] as &[&str],
-    );
-    let resolver = Some(resolver).filter(|_| has_resolver && request.network == Network::Host);
-    MOUNTS
-        .into_iter()
-        .chain(resolver)
-        .map(|(destination, kind, source, options)| Mount {
-            destination: destination.to_owned(),
-            kind: Some(kind.to_owned()),
-            source: Some(source.to_owned()),
-            options: strings(options),
+    if request.network == Network::Host && Path::new(resolver).exists() {
+        mounts.push(Mount {
+            destination: resolver.to_owned(),
+            kind: Some("bind".to_owned()),
+            source: Some(resolver.to_owned()),
+            options: strings(&["bind", "ro"]),
             ..Mount::default()
-        })
-        .collect()
+        });
+    }
+    mounts
 }
 
 fn process(request: &ShellRequest) -> Process {
@@ -259,57 +191,47 @@ fn default_shell(request: &ShellRequest) -> String {
     if has_bash { "/bin/bash" } else { "/bin/sh" }.to_owned()
 }
 
-fn linux(request: &ShellRequest) -> Result<Linux> {
-    let mut kinds = vec![
-        NamespaceType::Pid,
-        NamespaceType::Mount,
-        NamespaceType::Ipc,
-        NamespaceType::Uts,
-        NamespaceType::Cgroup,
-    ];
-    if request.network == Network::None {
-        kinds.push(NamespaceType::Network);
+fn linux(request: &ShellRequest, template: Linux) -> Result<Linux> {
+    let mut namespaces = template.namespaces;
+    if request.network == Network::Host {
+        namespaces.retain(|namespace| namespace.kind != NamespaceType::Network);
     }
-    let is_root = nix::unistd::geteuid().is_root();
     let (uid_mappings, gid_mappings) = match request.user_namespace {
         UserNamespace::Host => (Vec::new(), Vec::new()),
         UserNamespace::Remap => {
-            kinds.push(NamespaceType::User);
+            namespaces.push(Namespace {
+                kind: NamespaceType::User,
+                path: None,
+            });
             remapped()?
         }
     };
-    let mut profile = profile()?;
-    if request
-        .recording
-        .as_ref()
-        .is_some_and(|recording| recording.what == What::Seccomp)
-    {
-        // Calls of another table would be taken for native ones.
-        profile.architectures.clear();
-    }
+    let is_root = nix::unistd::geteuid().is_root();
     Ok(Linux {
-        namespaces: kinds
-            .into_iter()
-            .map(|kind| Namespace { kind, path: None })
-            .collect(),
+        namespaces,
         uid_mappings,
         gid_mappings,
         // Beside its own is the only place where a plain user may be allowed to make a cgroup.
         cgroups_path: is_root.then(|| format!("/corten/shell-{}", std::process::id())),
-        resources: resources(request),
-        seccomp: Some(profile),
-        masked_paths: strings(&MASKED),
-        readonly_paths: strings(&READONLY),
-        ..Linux::default()
+        resources: resources(request, template.resources),
+        seccomp: Some(profile(request)?),
+        masked_paths: [template.masked_paths, strings(&MASKED)].concat(),
+        ..template
     })
 }
 
 /// Docker's default system call profile, as the configuration has it.
-fn profile() -> Result<Seccomp> {
-    serde_json::from_str(PROFILE).map_err(|error| {
+fn profile(request: &ShellRequest) -> Result<Seccomp> {
+    let mut profile: Seccomp = serde_json::from_str(PROFILE).map_err(|error| {
         Failure::new(Code::System, "cannot read the default system call profile")
             .because(error.to_string())
-    })
+    })?;
+    let recording = request.recording.as_ref();
+    if recording.is_some_and(|recording| recording.what == What::Seccomp) {
+        // Calls of another table would be taken for native ones.
+        profile.architectures.clear();
+    }
+    Ok(profile)
 }
 
 /// Ids that are nobody's on the host: for root any will do, a plain user needs a grant.
@@ -331,16 +253,8 @@ fn remapped() -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
     })
 }
 
-fn resources(request: &ShellRequest) -> Resources {
-    let deny_all = DeviceRule {
-        allow: false,
-        kind: None,
-        major: None,
-        minor: None,
-        access: Some("rwm".to_owned()),
-    };
+fn resources(request: &ShellRequest, template: Resources) -> Resources {
     Resources {
-        devices: vec![deny_all],
         memory: request.memory.map(|limit| Memory {
             limit: Some(limit),
             ..Memory::default()
@@ -351,6 +265,6 @@ fn resources(request: &ShellRequest) -> Resources {
             ..Cpu::default()
         }),
         pids: request.pids.map(|limit| Pids { limit: Some(limit) }),
-        ..Resources::default()
+        ..template
     }
 }

@@ -86,6 +86,7 @@ impl Drop for Placeholder {
 fn wait_for_the_end(runtime: i32) -> ! {
     let watched = process::set_parent_death_signal(libc::SIGKILL);
     while watched.is_ok() && process::getppid() == runtime {
+        // Whatever ends the wait, it is the loop that asks whether to go on.
         poll::wait(&mut [], Deadline::NEVER).ok();
     }
     process::exit_now(0)

@@ -21,7 +21,9 @@ use crate::sys::executable::Disguise;
 use crate::sys::poll::{self, Deadline, Watch};
 use crate::sys::process::exit_now;
 use crate::sys::signal::{self, SignalSet};
-use crate::sys::{Errno, Result, descriptor, fs, mount, namespace, process, seccomp, socket};
+use crate::sys::{
+    Errno, Result, credentials, descriptor, fs, mount, namespace, process, seccomp, socket,
+};
 use crate::{hooks, namespaces, rootfs};
 
 /// What ends a container that waits for its start.
@@ -293,8 +295,8 @@ impl Init<'_> {
             InitOp::Unshare { namespaces } => namespace::unshare(*namespaces),
             InitOp::ContinueInChild { namespaces } => self.continue_in_child(*namespaces),
             InitOp::BecomeRootOfUserNamespace => {
-                process::setresgid(0)?;
-                process::setresuid(0)
+                credentials::setresgid(0)?;
+                credentials::setresuid(0)
             }
             InitOp::WriteTimeOffset { clock } => {
                 fs::write_small(c"/proc/self/timens_offsets", clock.to_bytes())

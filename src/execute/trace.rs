@@ -14,8 +14,8 @@ use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use super::report::Report;
-use crate::cli::log::Log;
 use crate::error::{Act, Failure, Field, Result};
+use crate::log::Log;
 use crate::plan::{Plan, show};
 
 /// Nanoseconds since the epoch; 0 if the clock cannot be read, which only a filter could cause.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::{Hook, Hooks, Pairs, Spec};
 use crate::error::{Failure, Field, Result};
-use crate::sys::process::CStringArray;
+use crate::sys::exec::CStringArray;
 use crate::sys::seccomp::Filter;
 
 /// The six points, by their property.

@@ -241,7 +241,7 @@ fn init_runs_a_hook_with_the_state_from_its_beginning_each_time() {
 fn a_hook_joins_the_namespaces_of_another_process_and_we_stay_in_ours() {
     use std::os::fd::AsFd;
     use std::process::{Command, Stdio};
-    if !crate::sys::process::ids().0.contains(&0) {
+    if !crate::sys::credentials::ids().0.contains(&0) {
         return;
     }
     let bundle = Bundle::new("join");
@@ -399,7 +399,7 @@ fn output_may_go_to_files_that_grow_and_what_has_none_is_told() {
 fn a_hook_in_a_user_namespace_is_its_root_in_a_directory_that_root_may_not_enter() {
     use std::os::fd::AsFd;
     use std::process::{Command, Stdio};
-    if crate::sys::process::ids().0[1] != 0 {
+    if crate::sys::credentials::ids().0[1] != 0 {
         return;
     }
     let bundle = Bundle::new("userns");

@@ -298,7 +298,7 @@ mod tests {
     use super::*;
     use crate::error::Field;
     use crate::plan::Planner;
-    use crate::sys::process::CStringArray;
+    use crate::sys::exec::CStringArray;
 
     fn start(planner: &mut Planner) {
         planner.prepare(

@@ -25,7 +25,7 @@ use crate::process::{notify, terminal::Stay};
 use crate::resctrl::plan as resctrl;
 use crate::rootfs::plan::{self as rootfs, Room};
 use crate::seccomp;
-use crate::sys::process::CStringArray;
+use crate::sys::exec::CStringArray;
 use crate::sys::seccomp::Filter;
 
 /// The plan of `create` and `run`.

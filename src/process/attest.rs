@@ -8,7 +8,8 @@ use std::os::fd::RawFd;
 use crate::execute::init::{EMPTY, Init};
 use crate::plan::Slot;
 use crate::plan::op::Attestation;
-use crate::sys::process::{self, CapabilitySets};
+use crate::sys::credentials::{self, CapabilitySets};
+use crate::sys::process;
 use crate::sys::{Errno, Result, fs};
 
 /// Compares; EPERM with the part that is another.
@@ -98,10 +99,10 @@ fn set(status: &[u8], key: &[u8]) -> Option<u64> {
 
 /// The bits past the kernel's last capability are taken to be as planned: there is nothing to hold.
 fn of_calls(planned: &Attestation) -> Result<Found> {
-    let (uids, gids) = process::ids();
+    let (uids, gids) = credentials::ids();
     let mut bounding = planned.bounding;
     for capability in 0..u64::BITS {
-        match process::has_bounding(capability) {
+        match credentials::has_bounding(capability) {
             Ok(true) => bounding |= 1 << capability,
             Ok(false) => bounding &= !(1 << capability),
             Err(_) => break,
@@ -110,7 +111,7 @@ fn of_calls(planned: &Attestation) -> Result<Found> {
     Ok(Found {
         uids,
         gids,
-        capabilities: process::capget()?,
+        capabilities: credentials::capget()?,
         bounding,
         no_new_privileges: process::no_new_privileges()?,
     })

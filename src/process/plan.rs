@@ -17,7 +17,9 @@ use crate::host::OwnLimits;
 use crate::plan::op::{Attestation, InitOp};
 use crate::plan::{Planner, annotations, c_string};
 use crate::process::limits;
-use crate::sys::process::{CStringArray, CapabilitySets, SchedAttr};
+use crate::sys::credentials::CapabilitySets;
+use crate::sys::exec::CStringArray;
+use crate::sys::process::SchedAttr;
 
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
@@ -321,25 +323,7 @@ pub fn become_user(planner: &mut Planner, circumstances: &Circumstances<'_>) -> 
         wanted.sets.permitted |= CAP_SYS_ADMIN & circumstances.grantable;
         wanted.sets.effective |= CAP_SYS_ADMIN & circumstances.grantable;
     }
-    let field = || Field::new("process.capabilities");
-    planner.init(
-        InitOp::DropBounding {
-            keep: program.bounding,
-        },
-        field().leaf("bounding"),
-    );
-    change_ids(planner, circumstances)?;
-    planner.init(
-        InitOp::SetUmask(user.umask.unwrap_or(0o022)),
-        Field::new("process.user.umask"),
-    );
-    planner.init(InitOp::SetCapabilities(wanted.sets), field());
-    if program.ambient != 0 {
-        planner.init(
-            InitOp::RaiseAmbient(program.ambient),
-            field().leaf("ambient"),
-        );
-    }
+    change_identity(planner, circumstances, wanted.sets, &program)?;
     if process.no_new_privileges {
         planner.init(
             InitOp::ForbidNewPrivileges,
@@ -361,6 +345,27 @@ pub fn become_user(planner: &mut Planner, circumstances: &Circumstances<'_>) -> 
         InitOp::KeepDescriptors(circumstances.kept_descriptors),
         Field::default(),
     );
+    Ok(())
+}
+
+/// Ids and capabilities: the bounding set while init may still change it, the others when the ids are the program's.
+fn change_identity(
+    planner: &mut Planner,
+    circumstances: &Circumstances<'_>,
+    sets: CapabilitySets,
+    program: &Sets,
+) -> Result<()> {
+    let field = || Field::new("process.capabilities");
+    let keep = program.bounding;
+    planner.init(InitOp::DropBounding { keep }, field().leaf("bounding"));
+    change_ids(planner, circumstances)?;
+    let umask = circumstances.process.user.umask.unwrap_or(0o022);
+    planner.init(InitOp::SetUmask(umask), Field::new("process.user.umask"));
+    planner.init(InitOp::SetCapabilities(sets), field());
+    if program.ambient != 0 {
+        let ambient = InitOp::RaiseAmbient(program.ambient);
+        planner.init(ambient, field().leaf("ambient"));
+    }
     Ok(())
 }
 

@@ -8,9 +8,11 @@ use crate::plan::Plan;
 use crate::plan::op::{InitOp, MountPoint, Slot};
 use crate::rootfs;
 use crate::rootfs::resolve;
+use crate::sys::credentials;
+use crate::sys::exec::{self, CStringArray};
 use crate::sys::fs::{self, AT_FDCWD};
 use crate::sys::mount::{self, Reach};
-use crate::sys::process::{self, CStringArray};
+use crate::sys::process;
 use crate::sys::pty::WindowSize;
 use crate::sys::{Errno, Result, descriptor};
 
@@ -28,16 +30,16 @@ pub fn step(init: &mut Init<'_>, op: &InitOp) -> Result<()> {
         InitOp::OwnStdio { uid, .. } => terminal::give_streams_to(*uid),
         InitOp::ChangeDirectory(path) => change_directory(init, path),
         InitOp::DropBounding { keep } => drop_bounding(*keep),
-        InitOp::KeepCapabilities => process::keep_capabilities(),
-        InitOp::SetGroups(groups) => process::setgroups(groups),
-        InitOp::SetGid(gid) => process::setresgid(*gid),
-        InitOp::SetUid(uid) => process::setresuid(*uid),
+        InitOp::KeepCapabilities => credentials::keep_capabilities(),
+        InitOp::SetGroups(groups) => credentials::setgroups(groups),
+        InitOp::SetGid(gid) => credentials::setresgid(*gid),
+        InitOp::SetUid(uid) => credentials::setresuid(*uid),
         InitOp::SetUmask(mask) => {
             fs::umask(*mask);
             Ok(())
         }
-        InitOp::SetCapabilities(sets) => process::capset(*sets),
-        InitOp::RaiseAmbient(bits) => each_bit(*bits).try_for_each(process::raise_ambient),
+        InitOp::SetCapabilities(sets) => credentials::capset(*sets),
+        InitOp::RaiseAmbient(bits) => each_bit(*bits).try_for_each(credentials::raise_ambient),
         InitOp::ForbidNewPrivileges => process::set_no_new_privileges(),
         InitOp::FindHome { uid } => {
             init.home = super::home::find(init.slot(Slot::ROOT), *uid)?;
@@ -139,7 +141,7 @@ fn change_directory(init: &Init<'_>, path: &CStr) -> Result<()> {
 /// EINVAL is the kernel's word for a capability past its last one.
 fn drop_bounding(keep: u64) -> Result<()> {
     for capability in each_bit(!keep) {
-        match process::drop_bounding(capability) {
+        match credentials::drop_bounding(capability) {
             Err(Errno(libc::EINVAL)) => return Ok(()),
             result => result?,
         }
@@ -198,7 +200,7 @@ pub fn execute(init: &mut Init<'_>, plan: &Plan, args: &CStringArray, env: &CStr
     let Some(path) = candidates else {
         return Errno(libc::ENOENT);
     };
-    let errno = process::execve(path, args, env, init.home.variable());
+    let errno = exec::execve(path, args, env, init.home.variable());
     if errno.0 == libc::ENOEXEC {
         super::elf::explain(init.report, path);
     }

@@ -289,6 +289,7 @@ pub fn send_descriptor(flag: &'static str, socket: &OwnedFd, name: &[u8], fd: Ra
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::credentials;
     use crate::sys::spawn::fork_for_test;
     use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -413,7 +414,7 @@ mod tests {
 
     #[test]
     fn something_mounted_over_ptmx_is_refused() {
-        if process::ids().0[1] != 0 {
+        if credentials::ids().0[1] != 0 {
             return;
         }
         let child = fork_for_test(|| {
@@ -438,7 +439,7 @@ mod tests {
 
     #[test]
     fn streams_are_given_away_but_for_dev_null() {
-        if process::ids().0[1] != 0 {
+        if credentials::ids().0[1] != 0 {
             return;
         }
         let scene = Scene::new("streams");

@@ -22,7 +22,7 @@ mod program;
 pub mod run;
 
 /// What is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// The system calls: an object for linux.seccomp.
     Seccomp,

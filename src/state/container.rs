@@ -1,40 +1,31 @@
-//! A container between two commands: its directory, its record, its lock, its status.
+//! A container between two commands: its record, and its status.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant};
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno as NixErrno;
-use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
+use nix::fcntl::{FlockArg, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::Serialize;
 
 use super::cgroup::Cgroup;
 use super::destroy;
+use super::directory::{
+    CONFIG, RECORD, UNFINISHED, exists, is_linked, open_at, open_directory, read_file,
+};
 use super::gate::{self, Gate};
 use super::identity::{self, Process};
+use super::lock::{Lock, lock, try_lock};
 use super::record::{Record, Stage};
 use super::root::{Id, Root};
 use crate::cgroups::freeze;
 use crate::error::{Act, Code, Failure, Result};
 use crate::sys::Errno;
 
-/// The record's name in the container's directory.
-pub(super) const RECORD: &str = "state.json";
-/// The name of the frozen configuration.
-pub(super) const CONFIG: &str = "config.json";
-/// What is written before it is renamed.
-pub(super) const UNFINISHED: &str = ".unfinished";
 /// The directory of the notify socket.
 const NOTIFY: &str = "notify";
-/// No record or configuration is longer; annotations may take megabytes.
-const LONGEST_FILE: u64 = 64 << 20;
-/// How long a command waits for another one on the same container.
-const LOCK_DEADLINE: Duration = Duration::from_secs(10);
-
 /// The status of config.md, runtime.md, State; `paused` is runc's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,11 +54,6 @@ impl Status {
         }
     }
 }
-
-/// The lock of a container's directory; released when dropped or when the process dies.
-///
-/// Released explicitly, not by closing alone: a child of clone3 shares the open file.
-pub type Lock = Flock<OwnedFd>;
 
 /// A container that has a record.
 #[derive(Debug)]
@@ -370,138 +356,6 @@ pub fn does_not_exist() -> Failure {
     Failure::new(Code::NotFound, "container does not exist")
 }
 
-fn open_directory(root: &Root) -> Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    openat(AT_FDCWD, root.path(), flags, Mode::empty())
-        .map_err(Errno::from)
-        .act(|| format!("cannot open the root directory {}", root.path().display()))
-}
-
-/// openat(2) for reading, never through a link, never waiting (a fifo), closed at exec.
-fn open_at(directory: BorrowedFd<'_>, name: &str, flags: OFlag) -> crate::sys::Result<OwnedFd> {
-    let flags = flags | OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    openat(directory, name, flags, Mode::empty()).map_err(Errno::from)
-}
-
-/// A whole file; None if there is none.
-pub(super) fn read_file(directory: BorrowedFd<'_>, name: &str) -> Result<Option<Vec<u8>>> {
-    let act = || format!("cannot read {name}");
-    let file = match open_at(directory, name, OFlag::empty()) {
-        Err(Errno(libc::ENOENT)) => return Ok(None),
-        fd => File::from(fd.act(act)?),
-    };
-    let metadata = file.metadata().act(act)?;
-    if !metadata.is_file() || metadata.len() > LONGEST_FILE {
-        let why = format!("not a regular file of at most {LONGEST_FILE} bytes");
-        return Err(Failure::new(Code::State, act()).because(why));
-    }
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    // A file that has a name is whole, so no read finds out where it ends.
-    file.take(metadata.len())
-        .read_to_end(&mut content)
-        .act(act)?;
-    Ok(Some(content))
-}
-
-fn exists(directory: BorrowedFd<'_>, name: &str) -> Result<bool> {
-    match fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(_) => Ok(true),
-        Err(NixErrno::ENOENT) => Ok(false),
-        Err(errno) => Err(Failure::system(
-            format!("cannot look at {name}"),
-            errno.into(),
-        )),
-    }
-}
-
-/// Whether the directory we hold is still the one that has the id: `delete` may have been faster.
-fn is_linked(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<bool> {
-    let held = fstat(directory)
-        .map_err(Errno::from)
-        .act(|| format!("cannot look at the directory of {id}"))?;
-    match fstatat(root, id.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(named) => Ok(named.st_ino == held.st_ino && named.st_dev == held.st_dev),
-        Err(NixErrno::ENOENT) => Ok(false),
-        Err(errno) => Err(Failure::system(
-            format!("cannot look at the directory of {id}"),
-            errno.into(),
-        )),
-    }
-}
-
-/// A lock needs an open file of its own: on one that is shared, taking it twice succeeds.
-fn try_lock(directory: &OwnedFd, kind: FlockArg) -> Result<Option<Lock>> {
-    let act = || "cannot lock the container's directory";
-    let own = open_at(directory.as_fd(), ".", OFlag::O_DIRECTORY).act(act)?;
-    match Flock::lock(own, kind) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, NixErrno::EWOULDBLOCK)) => Ok(None),
-        Err((_, errno)) => Err(Failure::system(act(), errno.into())),
-    }
-}
-
-/// Takes the lock, or says who holds it when the time is over.
-pub(super) fn lock(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<Lock> {
-    lock_within(directory, id, LOCK_DEADLINE).and_then(|lock| {
-        match is_linked(root, directory, id)? {
-            true => Ok(lock),
-            // The holder before us was `delete`.
-            false => Err(does_not_exist()),
-        }
-    })
-}
-
-fn lock_within(directory: &OwnedFd, id: &Id, time: Duration) -> Result<Lock> {
-    let deadline = Instant::now() + time;
-    let mut pause = Duration::from_micros(100);
-    loop {
-        if let Some(lock) = try_lock(directory, FlockArg::LockExclusiveNonblock)? {
-            return Ok(lock);
-        }
-        if Instant::now() >= deadline {
-            let holder = holder(directory).map_or_else(
-                || "another process".to_owned(),
-                |pid| format!("process {pid}"),
-            );
-            return Err(
-                Failure::new(Code::Timeout, format!("cannot lock container {id}")).because(
-                    format!("{holder} has been at work on it for {} s", time.as_secs()),
-                ),
-            );
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(10));
-    }
-}
-
-/// The process that holds the lock, as proc_locks(5) knows it: `1: FLOCK ADVISORY WRITE 12 00:1a:77 0 EOF`.
-fn holder(directory: &OwnedFd) -> Option<libc::pid_t> {
-    let inode = std::fs::metadata(format!("/proc/self/fd/{}", directory.as_raw_fd()))
-        .ok()?
-        .ino();
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| {
-        let mut words = line
-            .split_whitespace()
-            .skip_while(|word| *word != "FLOCK")
-            .skip(3);
-        let pid = words.next()?.parse().ok()?;
-        (words.next()?.rsplit(':').next()? == inode.to_string()).then_some(pid)
-    })
-}
-
-/// Removes one name from the container's directory; a missing one is no error.
-pub(super) fn unlink(directory: &OwnedFd, name: &str) -> Result<()> {
-    match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
-        // A directory in the place of a file goes with the container's.
-        Ok(()) | Err(NixErrno::ENOENT | NixErrno::EISDIR) => Ok(()),
-        Err(errno) => Err(Failure::system(
-            format!("cannot remove {name}"),
-            errno.into(),
-        )),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::path::PathBuf;
@@ -550,7 +404,7 @@ pub(crate) mod tests {
         Ok((container, lock))
     }
 
-    fn id() -> Id {
+    pub(crate) fn id() -> Id {
         Id::parse("x").unwrap()
     }
 
@@ -660,23 +514,6 @@ pub(crate) mod tests {
             Status::Stopped,
             "the machine was booted again"
         );
-    }
-
-    #[test]
-    fn two_commands_exclude_each_other_and_the_later_says_by_whom() {
-        let scratch = Scratch::new();
-        let directory = scratch.directory();
-        let lock = lock_within(&directory, &id(), Duration::ZERO).unwrap();
-        let failure = lock_within(&directory, &id(), Duration::ZERO).unwrap_err();
-        assert_eq!(failure.code, Code::Timeout);
-        assert!(
-            failure
-                .to_string()
-                .contains(&format!("process {}", std::process::id())),
-            "{failure}"
-        );
-        drop(lock);
-        assert!(lock_within(&directory, &id(), Duration::ZERO).is_ok());
     }
 
     #[test]

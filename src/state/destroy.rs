@@ -15,7 +15,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::cgroup::Cgroup;
-use super::container::{CONFIG, Container, RECORD, Status, lock, read_file, unlink};
+use super::container::{Container, Status};
+use super::directory::{CONFIG, RECORD, read_file, unlink};
+use super::lock::lock;
 use super::record::{CgroupRecord, Remains, Undo};
 use super::root::{Id, Root};
 use super::{gate, hooks};

@@ -20,7 +20,8 @@
 //! Commands that change a container hold flock(2) on its directory, so that they exclude each
 //! other; the kernel drops the lock of a killed command. Commands that only look take no lock.
 //!
-//! [`root`] says where, [`record`] what, [`container`] puts them together, [`identity`] knows
+//! [`root`] says where, [`record`] what, `directory.rs` in which files, [`container`] puts them together, `lock.rs` lets in one
+//! at a time, [`identity`] knows
 //! processes, [`members`] finds all of a container, [`gate`] is the outer side of the start gate, [`report`] what `state` prints, [`hooks`] those of later
 //! commands,
 //! [`destroy`] the way out.
@@ -28,16 +29,19 @@
 pub mod cgroup;
 pub mod container;
 pub mod destroy;
+mod directory;
 pub mod gate;
 pub mod hooks;
 pub mod identity;
+mod lock;
 pub mod members;
 pub mod record;
 pub mod report;
 pub mod root;
 pub mod time;
 
-pub use container::{Container, Lock, Status};
+pub use container::{Container, Status};
 pub use destroy::{Thoroughness, destroy};
+pub use lock::Lock;
 pub use record::{CgroupDriver, CgroupRecord, JoinedNamespace, PidNamespace, Record, Stage, Undo};
 pub use root::{Id, Program, Root};

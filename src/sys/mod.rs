@@ -6,8 +6,10 @@
 
 pub mod bpf;
 pub mod cgroup;
+pub mod credentials;
 pub mod descriptor;
 mod errno;
+pub mod exec;
 pub mod executable;
 pub mod fs;
 pub mod memory;

@@ -1,7 +1,6 @@
-//! Processes: clone3(2), execve(2), prctl(2), setresuid(2), capset(2), prlimit(2) and their kin.
+//! Processes: clone3(2), waitid(2), prctl(2), prlimit(2), sched_setattr(2), pidfd_open(2) and their kin.
 
-use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
@@ -62,8 +61,8 @@ pub fn setsid() -> Result<()> {
     Ok(())
 }
 
-fn prctl(option: i32, a: u64, b: u64) -> Result<i32> {
-    // SAFETY: used below only with options that take integers (or a pointer that the caller vouches for).
+pub(super) fn prctl(option: i32, a: u64, b: u64) -> Result<i32> {
+    // SAFETY: used here and in `credentials` only with options that take integers (or a pointer that the caller vouches for).
     check(unsafe { libc::prctl(option, a, b, 0, 0) })
 }
 
@@ -76,12 +75,6 @@ pub fn set_parent_death_signal(signal: i32) -> Result<()> {
 /// prctl(PR_SET_DUMPABLE, 0): no other process may trace this one or read its /proc files.
 pub fn set_undumpable() -> Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
-    Ok(())
-}
-
-/// prctl(PR_SET_KEEPCAPS, 1): the permitted capabilities survive setresuid(2).
-pub fn keep_capabilities() -> Result<()> {
-    prctl(libc::PR_SET_KEEPCAPS, 1, 0)?;
     Ok(())
 }
 
@@ -113,141 +106,6 @@ pub fn swap_subreaper(on: bool) -> Result<bool> {
         prctl(libc::PR_SET_CHILD_SUBREAPER, u64::from(on), 0)?;
     }
     Ok(before != 0)
-}
-
-/// prctl(PR_CAPBSET_DROP). EINVAL: the kernel knows no such capability.
-pub fn drop_bounding(capability: u32) -> Result<()> {
-    prctl(libc::PR_CAPBSET_DROP, u64::from(capability), 0)?;
-    Ok(())
-}
-
-/// prctl(PR_CAPBSET_READ). EINVAL: the kernel knows no such capability.
-pub fn has_bounding(capability: u32) -> Result<bool> {
-    Ok(prctl(libc::PR_CAPBSET_READ, u64::from(capability), 0)? == 1)
-}
-
-/// prctl(PR_CAP_AMBIENT_RAISE).
-pub fn raise_ambient(capability: u32) -> Result<()> {
-    prctl(
-        libc::PR_CAP_AMBIENT,
-        libc::PR_CAP_AMBIENT_RAISE as u64,
-        u64::from(capability),
-    )?;
-    Ok(())
-}
-
-/// prctl(PR_CAP_AMBIENT_CLEAR_ALL).
-pub fn clear_ambient() -> Result<()> {
-    prctl(
-        libc::PR_CAP_AMBIENT,
-        libc::PR_CAP_AMBIENT_CLEAR_ALL as u64,
-        0,
-    )?;
-    Ok(())
-}
-
-#[repr(C)]
-struct CapHeader {
-    version: u32,
-    pid: i32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct CapData {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-
-/// _LINUX_CAPABILITY_VERSION_3: 64 bits in two words.
-const CAPABILITY_VERSION: u32 = 0x2008_0522;
-
-/// Three of the five sets of capabilities(7), a bit a capability.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct CapabilitySets {
-    /// What the kernel checks.
-    pub effective: u64,
-    /// What may be made effective.
-    pub permitted: u64,
-    /// What an exec may keep.
-    pub inheritable: u64,
-}
-
-/// capset(2).
-pub fn capset(sets: CapabilitySets) -> Result<()> {
-    let header = CapHeader {
-        version: CAPABILITY_VERSION,
-        pid: 0,
-    };
-    let word = |shift: u32| CapData {
-        effective: half(sets.effective, shift),
-        permitted: half(sets.permitted, shift),
-        inheritable: half(sets.inheritable, shift),
-    };
-    let data = [word(0), word(32)];
-    // SAFETY: version 3 makes the kernel read the header and two data words, which live here.
-    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) })?;
-    Ok(())
-}
-
-/// capget(2) of this process.
-pub fn capget() -> Result<CapabilitySets> {
-    let header = CapHeader {
-        version: CAPABILITY_VERSION,
-        pid: 0,
-    };
-    let mut data = [CapData::default(); 2];
-    // SAFETY: version 3 makes the kernel read the header and write two data words, which live here.
-    check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
-    let whole = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-    Ok(CapabilitySets {
-        effective: whole(data[0].effective, data[1].effective),
-        permitted: whole(data[0].permitted, data[1].permitted),
-        inheritable: whole(data[0].inheritable, data[1].inheritable),
-    })
-}
-
-fn half(bits: u64, shift: u32) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the other half is the other word"
-    )]
-    let word = (bits >> shift) as u32;
-    word
-}
-
-/// setresuid(2) of all three ids, by system call: libc's would signal threads that do not exist.
-pub fn setresuid(uid: u32) -> Result<()> {
-    // SAFETY: integers only.
-    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })?;
-    Ok(())
-}
-
-/// setresgid(2) of all three ids, by system call.
-pub fn setresgid(gid: u32) -> Result<()> {
-    // SAFETY: integers only.
-    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
-    Ok(())
-}
-
-/// setgroups(2), by system call.
-pub fn setgroups(groups: &[u32]) -> Result<()> {
-    // SAFETY: the kernel reads groups.len() ids.
-    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
-    Ok(())
-}
-
-/// The three user ids and the three group ids: getresuid(2), getresgid(2).
-pub fn ids() -> ([u32; 3], [u32; 3]) {
-    let (mut uid, mut gid) = ([0u32; 3], [0u32; 3]);
-    let [real, effective, saved] = &mut uid;
-    // SAFETY: three valid pointers; the call cannot fail with them.
-    unsafe { libc::getresuid(real, effective, saved) };
-    let [real, effective, saved] = &mut gid;
-    // SAFETY: as above.
-    unsafe { libc::getresgid(real, effective, saved) };
-    (uid, gid)
 }
 
 /// A limit of getrlimit(2): which, soft, hard.
@@ -410,72 +268,6 @@ pub fn limit(resource: u32) -> Result<Limit> {
         soft: limit.rlim_cur,
         hard: limit.rlim_max,
     })
-}
-
-/// Pointers to C strings, ended by a null pointer: argv and envp of execve(2).
-///
-/// Built by the planner, before the clone; the strings it points to live in it. There is room for one
-/// more string, that init finds out (HOME).
-pub struct CStringArray {
-    strings: Vec<CString>,
-    pointers: Vec<Cell<*const c_char>>,
-}
-
-impl CStringArray {
-    /// Takes the strings over.
-    pub fn new(strings: Vec<CString>) -> Self {
-        let ends = [std::ptr::null(), std::ptr::null()];
-        let pointers = strings
-            .iter()
-            .map(|string| string.as_ptr())
-            .chain(ends)
-            .map(Cell::new)
-            .collect();
-        Self { strings, pointers }
-    }
-
-    /// The strings.
-    pub fn strings(&self) -> &[CString] {
-        &self.strings
-    }
-
-    /// What execve(2) takes.
-    pub fn as_ptr(&self) -> *const *const c_char {
-        // A Cell is laid out as what is in it.
-        self.pointers.as_ptr().cast()
-    }
-}
-
-impl std::fmt::Debug for CStringArray {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.strings.fmt(f)
-    }
-}
-
-impl Clone for CStringArray {
-    fn clone(&self) -> Self {
-        Self::new(self.strings.clone())
-    }
-}
-
-impl PartialEq for CStringArray {
-    fn eq(&self, other: &Self) -> bool {
-        self.strings == other.strings
-    }
-}
-
-impl Eq for CStringArray {}
-
-/// execve(2): returns only to say why not. `extra` is one more variable of the environment.
-pub fn execve(path: &CStr, args: &CStringArray, env: &CStringArray, extra: Option<&CStr>) -> Errno {
-    // The place after the last string is a null pointer, and so is the one after that.
-    if let (Some(extra), Some(place)) = (extra, env.pointers.get(env.strings.len())) {
-        place.set(extra.as_ptr());
-    }
-    // SAFETY: one C string and two arrays of C strings that end with a null pointer; on success
-    // nothing of this process is left, on failure nothing has changed.
-    unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
-    Errno::last()
 }
 
 /// pidfd_open(2). Of a number that only a session or process group still has, whose leader has ended, it says

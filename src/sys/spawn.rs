@@ -8,9 +8,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use super::credentials;
 use super::descriptor::{self, dup_onto};
+use super::exec::{self, CStringArray};
 use super::poll::{Deadline, Watch, wait, wait_readable};
-use super::process::{self, CStringArray, Clone3, Cloned};
+use super::process::{self, Clone3, Cloned};
 use super::seccomp::{self, Filter};
 use super::signal::{self, SignalSet};
 use super::{Errno, Result, fs, namespace};
@@ -200,7 +202,7 @@ fn become_program(program: &Program<'_>, report: descriptor::Pipe, joiner: Joine
     let error = match prepare(program, report, joiner) {
         Err(error) => error,
         Ok(()) => {
-            let errno = process::execve(program.path, program.args, program.env, program.variable);
+            let errno = exec::execve(program.path, program.args, program.env, program.variable);
             SpawnError {
                 stage: Stage::Exec,
                 errno,
@@ -289,13 +291,13 @@ fn enter(join: Join, cwd: &CStr, joiner: Joiner) -> Spawned<()> {
 
 /// Who enters a user namespace is nobody there, and loses its capabilities at exec.
 fn become_root() -> Result<()> {
-    match process::setgroups(&[]) {
+    match credentials::setgroups(&[]) {
         // An unprivileged maker of the namespace had to give setgroups(2) up (user_namespaces(7)).
         Ok(()) | Err(Errno(libc::EPERM)) => {}
         Err(errno) => return Err(errno),
     }
-    process::setresgid(0)?;
-    process::setresuid(0)
+    credentials::setresgid(0)?;
+    credentials::setresuid(0)
 }
 
 /// The signal is lost when the parent died before it was asked for: then nobody reads the report.

@@ -248,7 +248,7 @@ fn addresses(owner: Owner) -> (PathBuf, PathBuf) {
                 .unwrap_or_else(|| "/run/dbus/system_bus_socket".into()),
         ),
         Owner::User => {
-            let own = || format!("/run/user/{}", sys::process::ids().0[1]).into();
+            let own = || format!("/run/user/{}", sys::credentials::ids().0[1]).into();
             let directory = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
             let directory = directory.map_or_else(own, PathBuf::from);
             let bus = named("DBUS_SESSION_BUS_ADDRESS").unwrap_or_else(|| directory.join("bus"));

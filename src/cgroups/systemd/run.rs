@@ -15,7 +15,7 @@ fn owner() -> Owner {
     const ALL: [&str; 3] = ["0", "0", "4294967295"];
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let is_all = map.split_whitespace().eq(ALL);
-    if crate::sys::process::ids().0[1] == 0 && is_all {
+    if crate::sys::credentials::ids().0[1] == 0 && is_all {
         Owner::System
     } else {
         Owner::User

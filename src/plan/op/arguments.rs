@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Slot, text};
 use crate::config::DeviceType;
-use crate::sys::process::CapabilitySets;
+use crate::sys::credentials::CapabilitySets;
 
 /// What a mount point has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

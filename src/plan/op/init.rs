@@ -12,8 +12,10 @@ use super::{
 };
 use crate::config::{DeviceType, NamespaceType};
 use crate::hooks::plan::PreparedHook;
+use crate::sys::credentials::CapabilitySets;
+use crate::sys::exec::CStringArray;
 use crate::sys::mount::{Attributes, Reach};
-use crate::sys::process::{CStringArray, CapabilitySets, Limit, SchedAttr};
+use crate::sys::process::{Limit, SchedAttr};
 
 /// What init does. No operation allocates.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -96,7 +96,6 @@ pub(super) fn mount_filesystem(
     label: Option<CString>,
     (point, keep): (MountPoint, Option<Slot>),
 ) -> Result<()> {
-    let destination = entry.destination.clone();
     let options = &entry.options;
     let has_mode = filesystem
         .parameters
@@ -109,7 +108,7 @@ pub(super) fn mount_filesystem(
         planner.init(
             InitOp::MountFilesystem {
                 filesystem,
-                destination,
+                destination: entry.destination.clone(),
                 point,
                 keep,
             },
@@ -117,6 +116,20 @@ pub(super) fn mount_filesystem(
         );
         return Ok(());
     }
+    detached_filesystem(planner, entry, filesystem, label, takes_mode, point);
+    Ok(())
+}
+
+/// One to which more is done, before it is attached, than fsmount(2) does.
+fn detached_filesystem(
+    planner: &mut Planner,
+    entry: &Entry<'_>,
+    filesystem: Filesystem,
+    label: Option<CString>,
+    takes_mode: bool,
+    point: MountPoint,
+) {
+    let destination = entry.destination.clone();
     let mount = planner.slot();
     // Read-only comes last: the copy has to be written first.
     let readonly = filesystem.attributes & libc::MOUNT_ATTR_RDONLY;
@@ -145,7 +158,7 @@ pub(super) fn mount_filesystem(
         let field = Field::new("linux.mountLabel");
         planner.init(InitOp::LabelMount { mount, label }, field);
     }
-    if options.tmpcopyup {
+    if entry.options.tmpcopyup {
         planner.init(
             InitOp::CopyUp {
                 mount,
@@ -171,7 +184,6 @@ pub(super) fn mount_filesystem(
         },
         entry.field.clone(),
     );
-    Ok(())
 }
 
 /// Ids of a new filesystem are mapped by init where it has the privileges, which it has exactly

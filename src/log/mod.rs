@@ -6,13 +6,15 @@
 //! one object, and one that succeeds writes nothing, unless `--debug` asks for more. Warnings ride
 //! in the object of the failure, beside its parts: readers ignore keys that they do not know.
 
+mod destination;
+
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
 use serde::Serialize;
 
-use super::destination::Destination;
-use super::globals::Globals;
+use destination::Destination;
+
 use crate::error::{Failure, Result};
 use crate::state::{Program, time};
 
@@ -92,17 +94,14 @@ impl Log {
         }
     }
 
-    /// As the flags say.
-    pub fn open(argv0: &str, globals: &Globals) -> Result<Self> {
-        let format = globals.log_format()?;
-        let destination = match globals.log.as_deref() {
-            Some("") | None => None,
-            Some(wanted) => Some(Destination::open(wanted)?),
-        };
+    /// A log that is stderr, and a file or a service if one is named: a path, `file:PATH`, `journald:NAME`
+    /// or `syslog:NAME`.
+    pub fn open(argv0: &str, wanted: Option<&str>, format: Format, level: Level) -> Result<Self> {
+        let wanted = wanted.filter(|wanted| !wanted.is_empty());
         Ok(Self {
-            destination,
+            destination: wanted.map(Destination::open).transpose()?,
             format,
-            level: globals.level(),
+            level,
             ..Self::to_stderr(argv0)
         })
     }

@@ -1,0 +1,105 @@
+//! One command at a time: flock(2) on the container's directory.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno as NixErrno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+
+use super::container::does_not_exist;
+use super::directory::{is_linked, open_at};
+use super::root::Id;
+use crate::error::{Act, Code, Failure, Result};
+
+/// How long a command waits for another one on the same container.
+const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The lock of a container's directory; released when dropped or when the process dies.
+///
+/// Released explicitly, not by closing alone: a child of clone3 shares the open file.
+pub type Lock = Flock<OwnedFd>;
+
+/// A lock needs an open file of its own: on one that is shared, taking it twice succeeds.
+pub(super) fn try_lock(directory: &OwnedFd, kind: FlockArg) -> Result<Option<Lock>> {
+    let act = || "cannot lock the container's directory";
+    let own = open_at(directory.as_fd(), ".", OFlag::O_DIRECTORY).act(act)?;
+    match Flock::lock(own, kind) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, NixErrno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(Failure::system(act(), errno.into())),
+    }
+}
+
+/// Takes the lock, or says who holds it when the time is over.
+pub(super) fn lock(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<Lock> {
+    lock_within(directory, id, LOCK_DEADLINE).and_then(|lock| {
+        match is_linked(root, directory, id)? {
+            true => Ok(lock),
+            // The holder before us was `delete`.
+            false => Err(does_not_exist()),
+        }
+    })
+}
+
+fn lock_within(directory: &OwnedFd, id: &Id, time: Duration) -> Result<Lock> {
+    let deadline = Instant::now() + time;
+    let mut pause = Duration::from_micros(100);
+    loop {
+        if let Some(lock) = try_lock(directory, FlockArg::LockExclusiveNonblock)? {
+            return Ok(lock);
+        }
+        if Instant::now() >= deadline {
+            let holder = holder(directory).map_or_else(
+                || "another process".to_owned(),
+                |pid| format!("process {pid}"),
+            );
+            return Err(
+                Failure::new(Code::Timeout, format!("cannot lock container {id}")).because(
+                    format!("{holder} has been at work on it for {} s", time.as_secs()),
+                ),
+            );
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+/// The process that holds the lock, as proc_locks(5) knows it: `1: FLOCK ADVISORY WRITE 12 00:1a:77 0 EOF`.
+fn holder(directory: &OwnedFd) -> Option<libc::pid_t> {
+    let inode = std::fs::metadata(format!("/proc/self/fd/{}", directory.as_raw_fd()))
+        .ok()?
+        .ino();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        let mut words = line
+            .split_whitespace()
+            .skip_while(|word| *word != "FLOCK")
+            .skip(3);
+        let pid = words.next()?.parse().ok()?;
+        (words.next()?.rsplit(':').next()? == inode.to_string()).then_some(pid)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::container::tests::{Scratch, id};
+
+    #[test]
+    fn two_commands_exclude_each_other_and_the_later_says_by_whom() {
+        let scratch = Scratch::new();
+        let directory = scratch.directory();
+        let lock = lock_within(&directory, &id(), Duration::ZERO).unwrap();
+        let failure = lock_within(&directory, &id(), Duration::ZERO).unwrap_err();
+        assert_eq!(failure.code, Code::Timeout);
+        assert!(
+            failure
+                .to_string()
+                .contains(&format!("process {}", std::process::id())),
+            "{failure}"
+        );
+        drop(lock);
+        assert!(lock_within(&directory, &id(), Duration::ZERO).is_ok());
+    }
+}
