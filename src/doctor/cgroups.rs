@@ -41,6 +41,15 @@ impl Trial {
         let made = make(&host).map_err(|failure| failure.to_string());
         Ok(Self { host, made })
     }
+
+    /// Removes it, and says why that cannot be done.
+    pub(super) fn end(self) -> Result<()> {
+        let Ok(made) = self.made else { return Ok(()) };
+        let deadline = Instant::now() + PATIENCE;
+        let removed = remove::remove(made.mount.as_fd(), &made.path, deadline);
+        run::unmake(made.mount.as_fd(), &made.above);
+        removed
+    }
 }
 
 fn make(host: &CgroupHost) -> Result<Made> {
@@ -65,15 +74,6 @@ fn make(host: &CgroupHost) -> Result<Made> {
         above: created.made,
         directory: created.dir,
     })
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        // What cannot be removed is an empty cgroup, and the last thing that could be done about it.
-        remove::remove(self.mount.as_fd(), &self.path, deadline).ok();
-        run::unmake(self.mount.as_fd(), &self.above);
-    }
 }
 
 /// A probe of something that only a cgroup of one's own can show.

@@ -132,7 +132,21 @@ fn tried(target: Target) -> Vec<Check> {
         let need = probe.needs[target as usize];
         (need != Need::Not).then(|| examined(probe, need, &circumstances))
     });
-    asked.collect()
+    let mut checks: Vec<Check> = asked.collect();
+    if let Err(left) = circumstances.trial.map_or(Ok(()), cgroups::Trial::end) {
+        tell_what_is_left(&mut checks, left);
+    }
+    checks
+}
+
+/// The trial's own cgroup could not be removed, which takes the good word for it back.
+fn tell_what_is_left(checks: &mut [Check], left: Failure) {
+    let own = checks.iter_mut().find(|check| check.name == cgroups::OWN);
+    if let Some(own) = own {
+        own.state = own.state.max(State::Warn);
+        own.found = format!("made, but {}", words(left));
+        own.mend = Some("rmdir of the empty cgroup".to_owned());
+    }
 }
 
 fn examined(probe: &Probe, need: Need, circumstances: &Circumstances) -> Check {

@@ -1,7 +1,7 @@
 //! Programs that engines call, and whether they do what they are called for.
 
 use std::io::Read;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Circumstances, Outcome, words};
 use crate::engine::Grants;
+use crate::error::{Act, Result};
 use crate::namespaces::idmap;
 use crate::namespaces::plan::id_maps;
 use crate::plan::op::MapWriter;
@@ -136,13 +137,20 @@ pub(super) fn id_map_programs(_: &Circumstances) -> Outcome {
     };
     let pidfd = descriptor::owned(pidfd);
     let written = idmap::write(pid, &id_maps(&users, &groups), MapWriter::Programs);
-    // It waits to be killed; one that has ended needs nothing.
-    process::pidfd_send_signal(pidfd.as_raw_fd(), libc::SIGKILL).ok();
-    process::wait_pidfd(pidfd.as_raw_fd()).ok();
-    match written {
+    let ended = end(pidfd.as_fd());
+    match written.and(ended) {
         Ok(()) => Outcome::works("they write maps"),
         Err(failure) => Outcome::lacks(words(failure)),
     }
+}
+
+/// Ends a child that waits to be killed.
+fn end(child: BorrowedFd<'_>) -> Result<()> {
+    let killed = process::pidfd_send_signal(child.as_raw_fd(), libc::SIGKILL);
+    killed.act(|| "cannot kill the child of the trial")?;
+    process::wait_pidfd(child.as_raw_fd())
+        .map(drop)
+        .act(|| "cannot wait for the child of the trial")
 }
 
 pub(super) fn systemd(_: &Circumstances) -> Outcome {
