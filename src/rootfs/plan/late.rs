@@ -112,3 +112,183 @@ fn needs_host(room: &Room<'_>, mount: &Mount) -> bool {
 fn meet(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::{Linux, Spec};
+    use crate::host::Host;
+    use crate::namespaces::plan::Namespaces;
+    use crate::plan::request::{Console, Keyring, Pivot, Request, Start};
+    use crate::process::terminal::Stay;
+
+    fn request() -> Request {
+        Request {
+            id: "x".to_owned(),
+            bundle: "/bundle".into(),
+            state: "/run/corten/x".into(),
+            data: None,
+            start: Start::Later,
+            console: Console::None,
+            pid_file: None,
+            pidfd_socket: None,
+            pivot: Pivot::Pivot,
+            keyring: Keyring::New,
+            overlay: None,
+            kept_descriptors: 0,
+            variables: Vec::new(),
+            notify: None,
+            stay: Stay::Detach,
+        }
+    }
+
+    /// Asks about a container with a network namespace of its own, which has these mounts and this besides.
+    fn ask<T>(mounts: &Value, besides: Value, question: impl FnOnce(&Late, &Room<'_>) -> T) -> T {
+        let mut config = json!({
+            "mounts": mounts,
+            "linux": {"namespaces": [{"type": "mount"}, {"type": "network"}, {"type": "cgroup"}]},
+        });
+        for (key, value) in besides.as_object().unwrap() {
+            match key.as_str() {
+                "hooks" => config[key] = value.clone(),
+                _ => config["linux"][key] = value.clone(),
+            }
+        }
+        let spec: Spec = serde_json::from_value(config).unwrap();
+        let linux: &Linux = spec.linux.as_ref().unwrap();
+        let mut namespaces = Namespaces::of(linux);
+        namespaces.divide_work(&spec, linux, &Host::ideal());
+        let room = Room {
+            spec: &spec,
+            linux,
+            request: &request(),
+            namespaces: &namespaces,
+            host: &Host::ideal(),
+            cgroup: None,
+        };
+        question(&Late::of(&room), &room)
+    }
+
+    fn mount(destination: &str, kind: &str) -> Value {
+        json!({"destination": destination, "type": kind, "source": "/srv"})
+    }
+
+    /// The destinations of those that wait.
+    fn waiting(mounts: &[(&str, &str)]) -> Vec<String> {
+        let list: Value = mounts
+            .iter()
+            .map(|(destination, kind)| mount(destination, kind))
+            .collect();
+        ask(&list, json!({}), |late, room| {
+            let destination = |index: &usize| room.spec.mounts[*index].destination.clone();
+            late.mounts.iter().map(destination).collect()
+        })
+    }
+
+    #[test]
+    fn a_sysfs_waits_and_what_lies_in_it() {
+        let mounts = [
+            ("/proc", "proc"),
+            ("/sys", "sysfs"),
+            ("/sys/fs/cgroup", "cgroup"),
+            ("/dev", "tmpfs"),
+        ];
+        assert_eq!(waiting(&mounts), ["/sys", "/sys/fs/cgroup"]);
+        assert_eq!(waiting(&[("/proc", "proc"), ("/data", "bind")]), [""; 0]);
+    }
+
+    #[test]
+    fn what_comes_after_goes_ahead_only_where_no_link_can_lead_through_what_waits() {
+        let mounts = [
+            ("/sys", "sysfs"),
+            ("/dev/shm", "tmpfs"),
+            ("/etc/hosts", "bind"),
+            ("/etc/hosts.d", "bind"),
+            ("/data", "tmpfs"),
+        ];
+        assert_eq!(waiting(&mounts), ["/sys", "/etc/hosts.d", "/data"]);
+    }
+
+    #[test]
+    fn nothing_passes_a_mount_that_waits_and_holds_it() {
+        let mounts = [
+            ("/dev/x/../../dev", "fuse"),
+            ("/dev/shm", "tmpfs"),
+            ("/etc/./hosts", "bind"),
+        ];
+        assert_eq!(waiting(&mounts), ["/dev/x/../../dev", "/dev/shm"]);
+        let mounts = [("/", "fuse"), ("/etc/hosts", "bind")];
+        assert_eq!(waiting(&mounts), ["/", "/etc/hosts"]);
+    }
+
+    #[test]
+    fn nothing_waits_for_a_network_that_the_runtime_does_not_make() {
+        let sysfs = json!([mount("/sys", "sysfs")]);
+        for namespaces in [
+            json!([{"type": "mount"}]),
+            json!([{"type": "mount"}, {"type": "network"}, {"type": "user"}]),
+        ] {
+            let besides = json!({"namespaces": namespaces});
+            let late = ask(&sysfs, besides, |late, _| late.mounts.clone());
+            assert_eq!(late, Vec::<usize>::new());
+        }
+    }
+
+    #[test]
+    fn devices_come_after_a_mount_that_waits_if_they_may_lie_in_it() {
+        let cover = |mounts: Value, devices: Value| {
+            ask(&mounts, json!({"devices": devices}), |late, _| {
+                late.cover_devices
+            })
+        };
+        let device = |path: &str| json!([{"type": "c", "path": path, "major": 1, "minor": 3}]);
+        assert!(!cover(
+            json!([mount("/sys", "sysfs")]),
+            device("/dev/other")
+        ));
+        assert!(cover(json!([mount("/sys", "sysfs")]), device("/sys/other")));
+        assert!(cover(json!([mount("/dev", "fuse")]), json!([])));
+        assert!(!cover(
+            json!([mount("/proc", "proc")]),
+            device("/sys/other")
+        ));
+    }
+
+    #[test]
+    fn paths_are_hidden_first_unless_a_hook_looks_or_what_waits_takes_from_the_host() {
+        let first =
+            |mounts: Value, besides: Value| ask(&mounts, besides, |late, _| late.after_covers);
+        let sysfs = || mount("/sys", "sysfs");
+        assert!(first(json!([sysfs()]), json!({})));
+        assert!(first(json!([sysfs(), mount("/c", "cgroup")]), json!({})));
+        assert!(!first(json!([sysfs(), mount("/c", "bind")]), json!({})));
+        assert!(!first(json!([sysfs(), mount("/c", "volume")]), json!({})));
+        let hook = json!({"hooks": {"createRuntime": [{"path": "/bin/true"}]}});
+        assert!(!first(json!([sysfs()]), hook));
+        let shared = json!({"namespaces": [{"type": "mount"}, {"type": "network"}]});
+        assert!(!first(json!([sysfs(), mount("/c", "cgroup")]), shared));
+    }
+
+    #[test]
+    fn a_path_is_hidden_first_only_in_proc_and_outside_of_what_waits() {
+        let mounts = json!([mount("/sys", "sysfs"), mount("/proc/x", "tmpfs")]);
+        let concerned =
+            |path: &str| ask(&mounts, json!({}), |late, room| late.concerns(room, path));
+        for path in [
+            "/sys/firmware",
+            "/proc/sys",
+            "/proc/sys/kernel",
+            "/proc",
+            "/proc/x/y",
+            "/etc/shadow",
+            "/proc/../sys",
+        ] {
+            assert!(concerned(path), "{path}");
+        }
+        for path in ["/proc/kcore", "/proc/sysrq-trigger", "/proc/a/../keys"] {
+            assert!(!concerned(path), "{path}");
+        }
+    }
+}
