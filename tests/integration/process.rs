@@ -10,6 +10,7 @@ use crate::harness::{Lab, tests};
 
 tests![
     user_groups_and_umask_are_those_of_the_configuration,
+    the_umask_is_0022_whatever_the_callers_is,
     the_five_capability_sets_are_those_of_the_configuration,
     an_unprivileged_user_has_ambient_capabilities_only,
     no_capabilities_means_none,
@@ -50,6 +51,14 @@ fn user_groups_and_umask_are_those_of_the_configuration(lab: &Lab) {
         lab.run(&bundle).ok().lines(),
         ["1000", "50", "50 7 8", "0027"]
     );
+}
+
+fn the_umask_is_0022_whatever_the_callers_is(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    bundle.sh("umask");
+    let call = lab.run_call(&bundle, &[], &lab.id());
+    let done = call.within(lab, "umask 077; exec \"$@\"").done();
+    assert_eq!(done.ok().lines(), ["0022"]);
 }
 
 fn the_five_capability_sets_are_those_of_the_configuration(lab: &Lab) {
