@@ -7,6 +7,7 @@
 
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
@@ -186,7 +187,16 @@ fn may_write(path: &Path) -> bool {
     faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
 }
 
+/// Asked once: a host does not mount its cgroups anew under its containers.
 fn probe_layout() -> Result<Layout> {
+    static LAYOUT: OnceLock<Layout> = OnceLock::new();
+    match LAYOUT.get() {
+        Some(layout) => Ok(*layout),
+        None => find_layout().map(|layout| *LAYOUT.get_or_init(|| layout)),
+    }
+}
+
+fn find_layout() -> Result<Layout> {
     if is_cgroup2(Path::new(UNIFIED)) {
         return Ok(Layout::Unified);
     }

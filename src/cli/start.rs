@@ -8,6 +8,7 @@ use super::{Call, Subcommand, Words};
 use crate::error::{Code, Failure, Result};
 use crate::hooks::{Kind, Place, run_hooks};
 use crate::process::notify::Notify;
+use crate::state::gate::Waiting;
 use crate::state::identity::Process;
 use crate::state::{Container, Id, Lock, Status, destroy, gate, hooks};
 
@@ -27,12 +28,14 @@ impl Subcommand for Start {
 
     fn run(self, call: &Call) -> Result<u8> {
         let (container, lock) = Container::open_locked(&call.root()?, &Id::parse(&self.id)?)?;
-        let refused = match container.status_locked()? {
-            Status::Created => return start(call, &container, lock).map(|()| 0),
-            Status::Stopped => "cannot start a container that has stopped",
-            Status::Running => "cannot start an already running container",
-            Status::Paused => "cannot start a container in the paused state",
-            Status::Creating => "cannot start a container that is being created",
+        let refused = match container.knock()? {
+            (Status::Created, Some(init)) => {
+                return start(call, &container, init, lock).map(|()| 0);
+            }
+            (Status::Stopped, _) => "cannot start a container that has stopped",
+            (Status::Created | Status::Running, _) => "cannot start an already running container",
+            (Status::Paused, _) => "cannot start a container in the paused state",
+            (Status::Creating, _) => "cannot start a container that is being created",
         };
         Err(Failure::new(Code::State, refused))
     }
@@ -40,9 +43,9 @@ impl Subcommand for Start {
 
 /// Opens the gate. A hook that fails ends the container and its life (runtime.md, lifecycle steps 8
 /// and 10: continue at step 12, which is delete).
-fn start(call: &Call, container: &Container, lock: Lock) -> Result<()> {
+fn start(call: &Call, container: &Container, init: Waiting, lock: Lock) -> Result<()> {
     let readiness = Readiness::listen(container)?;
-    let failure = match gate::open(container.directory()) {
+    let failure = match gate::open(container.directory(), init) {
         Ok(()) => match run_poststart_hooks(container) {
             Ok(()) => {
                 // The program may take as long as it likes to be ready.

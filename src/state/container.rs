@@ -15,7 +15,7 @@ use super::destroy;
 use super::directory::{
     CONFIG, RECORD, UNFINISHED, exists, is_linked, open_at, open_directory, read_file,
 };
-use super::gate::{self, Gate};
+use super::gate::{self, Gate, Waiting};
 use super::identity::{self, Process};
 use super::lock::{Lock, lock, try_lock};
 use super::record::{Record, Stage};
@@ -273,6 +273,23 @@ impl Container {
         }
         // The gate first: death opens it as well as `start`, and who is alive afterwards has not died before.
         let gate = gate::look(self.directory.as_fd())?;
+        self.status_at(gate)
+    }
+
+    /// The same for `start`, with Init if it waits.
+    pub fn knock(&self) -> Result<(Status, Option<Waiting>)> {
+        if self.record.stage == Stage::Creating {
+            return Ok((Status::Stopped, None));
+        }
+        let waiting = gate::knock(self.directory.as_fd())?;
+        let gate = match waiting {
+            Some(_) => Gate::Closed,
+            None => Gate::Passed,
+        };
+        Ok((self.status_at(gate)?, waiting))
+    }
+
+    fn status_at(&self, gate: Gate) -> Result<Status> {
         if !self.is_alive()? {
             return Ok(Status::Stopped);
         }

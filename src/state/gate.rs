@@ -74,24 +74,28 @@ pub fn look(directory: BorrowedFd<'_>) -> Result<Gate> {
     }
 }
 
-/// Opens the gate and waits until the program was executed. There is no deadline: startContainer
-/// hooks, which have their own, run in between.
-pub fn open(directory: BorrowedFd<'_>) -> Result<()> {
+/// Init, which waits at the other end.
+#[derive(Debug)]
+pub struct Waiting(UnixStream);
+
+/// Connects to Init, if it waits: what [`look`] finds out, for who is going to [`open`].
+pub fn knock(directory: BorrowedFd<'_>) -> Result<Option<Waiting>> {
     let connected = stream_socket(SockFlag::SOCK_CLOEXEC).and_then(|fd| {
         connect(fd.as_raw_fd(), &address(directory)?)?;
-        Ok(UnixStream::from(fd))
+        Ok(Waiting(UnixStream::from(fd)))
     });
-    let mut stream = match connected {
-        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ECONNREFUSED) => {
-            return Err(Failure::new(
-                Code::State,
-                "cannot start an already running container",
-            ));
-        }
+    match connected {
+        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ECONNREFUSED) => Ok(None),
         connected => connected
+            .map(Some)
             .map_err(Errno::from)
-            .act(|| "cannot connect to the start gate")?,
-    };
+            .act(|| "cannot connect to the start gate"),
+    }
+}
+
+/// Opens the gate and waits until the program was executed. There is no deadline: startContainer
+/// hooks, which have their own, run in between.
+pub fn open(directory: BorrowedFd<'_>, Waiting(mut stream): Waiting) -> Result<()> {
     stream
         .write_all(&[OPEN])
         .act(|| "cannot open the start gate")?;
@@ -188,15 +192,11 @@ mod tests {
         let init = init(bind_gate(directory.as_fd()).unwrap(), b"");
         assert_eq!(look(directory.as_fd()).unwrap(), Gate::Closed);
         assert_eq!(look(directory.as_fd()).unwrap(), Gate::Closed);
-        open(directory.as_fd()).unwrap();
+        let waiting = knock(directory.as_fd()).unwrap().unwrap();
+        open(directory.as_fd(), waiting).unwrap();
         init.join().unwrap();
         assert_eq!(look(directory.as_fd()).unwrap(), Gate::Passed);
-        assert!(
-            open(directory.as_fd())
-                .unwrap_err()
-                .to_string()
-                .contains("already running")
-        );
+        assert!(knock(directory.as_fd()).unwrap().is_none());
     }
 
     #[test]
@@ -210,8 +210,10 @@ mod tests {
     fn a_report_becomes_the_failure_with_its_errno() {
         let scratch = Scratch::new();
         let report = b"\x07\0\0\0\x02\0\0\0process.args: exec: \"/nope\"";
-        let init = init(bind_gate(scratch.directory().as_fd()).unwrap(), report);
-        let failure = open(scratch.directory().as_fd()).unwrap_err();
+        let directory = scratch.directory();
+        let init = init(bind_gate(directory.as_fd()).unwrap(), report);
+        let waiting = knock(directory.as_fd()).unwrap().unwrap();
+        let failure = open(directory.as_fd(), waiting).unwrap_err();
         init.join().unwrap();
         assert_eq!(
             failure.to_string(),
