@@ -92,10 +92,16 @@ pub fn open_or_make(root: RawFd, path: &CStr, walk: Walk, make: Make) -> Result<
     {
         return Ok(made);
     }
+    make_all(root, path, walk, make)
+}
+
+#[inline(never)]
+fn make_all(root: RawFd, path: &CStr, walk: Walk, make: Make) -> Result<RawFd> {
     Walker::new(root, path, walk)?.walk(make)
 }
 
 /// Makes a directory whose parent is there: the usual case, in four calls. None where it is not so simple.
+#[inline(never)]
 fn make_last(root: RawFd, path: &CStr, walk: Walk) -> Option<RawFd> {
     let bytes = path.to_bytes();
     let slash = bytes.iter().rposition(|byte| *byte == b'/')?;

@@ -267,6 +267,7 @@ pub fn set_host_propagation(propagation: Propagation) -> Result<()> {
 
 /// The mount that holds `path` must not be shared, or pivot_root(2) refuses. A path that is no mount
 /// point is EINVAL: its parents are tried, `/` last.
+#[inline(never)]
 pub fn make_parent_private(path: &CStr) -> Result<()> {
     let private = Attributes {
         propagation: Propagation::Private.flag(),

@@ -32,7 +32,7 @@ struct Pipe {
     from: RawFd,
     to: RawFd,
     source: State,
-    bytes: [u8; CHUNK],
+    bytes: Box<[u8]>,
     start: usize,
     end: usize,
 }
@@ -126,7 +126,7 @@ impl Pipe {
             from,
             to,
             source: State::Open,
-            bytes: [0; CHUNK],
+            bytes: vec![0; CHUNK].into_boxed_slice(),
             start: 0,
             end: 0,
         }
