@@ -43,9 +43,11 @@ lessons: build ## the lessons on a plain Debian machine, in a virtual one (as ro
 real: build ## the three real jobs: a shell, nginx and redis from Debian, Docker
 	for job in shell debian docker; do CORTEN_BIN=$(abspath $(CORTEN)) tests/real/$$job || exit 1; done
 
+engines: export ENGINES_WITH_PEER = 1
+engines: export CORTEN_BIN = $(abspath $(CORTEN))
 engines: build ## docker, compose, containerd, podman with Corten beneath them, and with runc to compare (as root); T=groups chooses some
 	-tests/engines/build $(CARGO_TARGET_DIR)/engines
-	ENGINES_WITH_PEER=1 CORTEN_BIN=$(abspath $(CORTEN)) tests/engines/run $(or $(T),all)
+	tests/engines/run $(or $(T),all); status=$$?; $(if $(T),:,tests/engines/vm) && exit $$status
 
 validation: build ## the validation suite of the specification, in a virtual machine (as root); T=names chooses some
 	CORTEN_BIN=$(abspath $(CORTEN)) tests/oci-validation/run $(T)

@@ -9,6 +9,7 @@
 
 use std::os::fd::RawFd;
 
+use super::last_words;
 use super::report::Report;
 use super::spent::Spent;
 use crate::hooks::failure::WORDS;
@@ -185,9 +186,6 @@ impl Init<'_> {
 
     fn tell_starter(&self, step: u32, errno: Errno) {
         let mut message = [0u8; 1024];
-        message[..4].copy_from_slice(&step.to_le_bytes());
-        message[4..8].copy_from_slice(&errno.0.to_le_bytes());
-        let mut length = 8;
         let from_end = self.steps.saturating_sub(step as usize);
         let lead = self
             .leads
@@ -197,15 +195,14 @@ impl Init<'_> {
         let mut detail = [0u8; 256];
         let detail_length = self.report.detail_into(&mut detail);
         let words = [
+            &step.to_le_bytes() as &[u8],
+            &errno.0.to_le_bytes(),
             lead.map_or(b"" as &[u8], |lead| lead.as_bytes()),
             b"\n",
             &detail[..detail_length],
         ];
-        for word in &words[..if detail_length == 0 { 1 } else { 3 }] {
-            let end = (length + word.len()).min(message.len());
-            message[length..end].copy_from_slice(&word[..end - length]);
-            length = end;
-        }
+        let said = if detail_length == 0 { 3 } else { 5 };
+        let length = last_words::join(&words[..said], &mut message);
         // Nothing better can be done with a message that nobody takes.
         fs::write(self.starter, &message[..length]).unwrap_or(());
     }
@@ -326,7 +323,11 @@ impl Init<'_> {
                 flags,
             } => self.load_filter(instructions, *flags),
             InitOp::Execute { args, env } => {
-                Err(crate::process::run::execute(self, plan, args, env))
+                let (path, errno) = crate::process::run::execute(self, plan, args, env);
+                if self.starter != EMPTY {
+                    last_words::not_executed(self.report, path, errno);
+                }
+                Err(errno)
             }
             op => self.mount_step(op),
         }

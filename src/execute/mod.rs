@@ -10,6 +10,7 @@
 
 pub mod clone;
 pub mod init;
+mod last_words;
 pub mod message;
 pub mod pid_file;
 pub mod report;

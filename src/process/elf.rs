@@ -4,8 +4,8 @@
 //! ENOEXEC for a binary of another architecture or for what is no program at all; both have cost many
 //! an hour. Interpreter and loader are looked for when the container is made. Another architecture may
 //! be one that the kernel has an emulator for (binfmt_misc), and nobody but the kernel can tell: so it is
-//! refused beforehand only where there is no binfmt_misc, and named when execve has failed. What cannot
-//! be read (a program may be executable but not readable) is left to the kernel. Init calls this.
+//! named when execve has failed. What cannot be read (a program may be executable but not readable) is left
+//! to the kernel. Init calls this.
 
 use std::ffi::CStr;
 
@@ -41,16 +41,12 @@ const HERE: &[u8] = b", and this machine is 64-bit ARM";
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const HERE: &[u8] = b", and this machine is not";
 
-/// Refuses what the kernel would refuse, in better words.
+/// Refuses what the kernel would refuse for want of an interpreter, in better words.
 pub fn examine(report: &Report, path: &CStr) -> Result<()> {
     look(path, |file, head| match format(head) {
         Format::Script => script(report, head),
         Format::Native => binary(report, file, head),
-        Format::Foreign(_) | Format::Unknown if may_be_emulated() => Ok(()),
-        format => {
-            format.explain(report);
-            Err(Errno(libc::ENOEXEC))
-        }
+        Format::Foreign(_) | Format::Unknown => Ok(()),
     })
     .unwrap_or(Ok(()))
 }
@@ -148,20 +144,6 @@ fn binary(report: &Report, file: i32, head: &[u8]) -> Result<()> {
     }
     loader(file, head).map_or(Ok(()), |(text, length)| {
         must_exist(report, b"the program's loader ", &text[..length])
-    })
-}
-
-/// Whether binfmt_misc may know more formats: it is in this kernel, or there is no telling.
-fn may_be_emulated() -> bool {
-    const NAME: &[u8] = b"binfmt_misc";
-    let mut list = [0u8; 4096];
-    let Ok(file) = fs::openat(AT_FDCWD, c"/proc/filesystems", libc::O_RDONLY, 0) else {
-        return true;
-    };
-    let read = fs::pread(file, &mut list, 0);
-    fs::close(file);
-    read.map_or(true, |length| {
-        list[..length].windows(NAME.len()).any(|name| name == NAME)
     })
 }
 

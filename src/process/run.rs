@@ -197,18 +197,24 @@ fn executable(path: &CStr) -> Result<()> {
     fs::may_execute(AT_FDCWD, path)
 }
 
-/// Becomes the program; returns only to say why not.
-pub fn execute(init: &mut Init<'_>, plan: &Plan, args: &CStringArray, env: &CStringArray) -> Errno {
+/// Becomes the program; returns only to say which it was, and why not.
+pub fn execute<'plan>(
+    init: &Init<'_>,
+    plan: &'plan Plan,
+    args: &CStringArray,
+    env: &CStringArray,
+) -> (&'plan CStr, Errno) {
     let candidates = plan.init.iter().find_map(|step| match &step.op {
         InitOp::FindProgram { candidates, .. } => candidates.get(init.program),
         _ => None,
     });
     let Some(path) = candidates else {
-        return Errno(libc::ENOENT);
+        return (c"", Errno(libc::ENOENT));
     };
+    let path = path.as_c_str();
     let errno = exec::execve(path, args, env, init.home.variable());
     if errno.0 == libc::ENOEXEC {
         super::elf::explain(init.report, path);
     }
-    errno
+    (path, errno)
 }

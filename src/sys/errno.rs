@@ -21,6 +21,14 @@ impl Errno {
         )
     }
 
+    /// The text as Go prints it, but for capital letters in what is not in the table; none if nobody knows the number.
+    pub fn text(self) -> Option<&'static str> {
+        let known = GO_TEXTS.iter().find(|(number, _)| *number == self.0);
+        let errno = nix::errno::Errno::from_raw(self.0);
+        let described = (errno != nix::errno::Errno::UnknownErrno).then(|| errno.desc());
+        known.map(|(_, text)| *text).or(described)
+    }
+
     /// The symbolic name: `ENOENT`.
     pub fn name(self) -> String {
         format!("{:?}", nix::errno::Errno::from_raw(self.0))
@@ -75,14 +83,10 @@ const GO_TEXTS: &[(i32, &str)] = &[
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((_, text)) = GO_TEXTS.iter().find(|(number, _)| *number == self.0) {
-            return f.write_str(text);
+        match self.text() {
+            Some(text) => f.write_str(&text.to_lowercase()),
+            None => write!(f, "errno {}", self.0),
         }
-        let errno = nix::errno::Errno::from_raw(self.0);
-        if errno == nix::errno::Errno::UnknownErrno {
-            return write!(f, "errno {}", self.0);
-        }
-        f.write_str(&errno.desc().to_lowercase())
     }
 }
 

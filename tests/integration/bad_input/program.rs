@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::json;
 
 use super::scene::{Row, Scene, refused, story};
+use crate::harness::call::eventually;
 
 pub const ROWS: &[Row] = &[
     refused(
@@ -80,19 +81,21 @@ pub const ROWS: &[Row] = &[
 const NEITHER: &str =
     "neither a binary for this machine nor a script that begins with #!";
 
-/// The kernel alone knows whether it has an emulator for a format: where it might, `start` is who tells.
+/// The kernel alone knows whether it has an emulator for a format. `run` says what execve told it; after `start` these are the
+/// program's own last words, as with runc.
 fn is_not_executed(scene: &mut Scene<'_>, bytes: &[u8], words: &str) {
     program(scene, bytes);
-    let words = format!(": exec format error: {words}");
-    scene.run().fails(1, &words);
+    scene.run().fails(1, &format!(": exec format error: {words}"));
     scene.corten(&["state"]).fails(1, "container does not exist");
-    let created = scene.create();
-    if created.code == 0 {
-        scene.corten(&["start"]).fails(1, &words);
-        scene.end();
-    } else {
-        created.fails(1, &words);
-    }
+    let said = scene.lab.path("said");
+    scene.within = Some(format!("exec \"$@\" 2>{}", said.display()));
+    scene.create().ok();
+    scene.corten(&["start"]).ok();
+    let line = || fs::read_to_string(&said).unwrap();
+    eventually("it has ended", || scene.status() == "stopped");
+    let expected = format!("exec /bin/program: exec format error: {words}");
+    assert!(line().starts_with(&expected) && line().ends_with('\n'), "{}", line());
+    scene.end();
 }
 
 fn program(scene: &mut Scene<'_>, bytes: &[u8]) {
