@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ const LOG: &str = "dump.log";
 /// Does it; the container is gone afterwards, unless it is to go on.
 pub fn run(request: &CheckpointRequest) -> Result<()> {
     let (container, _lock) = Container::open_locked(&request.root, &request.id)?;
-    require_checkpointable(&container)?;
+    let status = require_checkpointable(&container)?;
     let spec = config::parse(&container.config()?)?;
     plan::refuse(&spec)?;
     let record = container.record();
@@ -46,6 +47,9 @@ pub fn run(request: &CheckpointRequest) -> Result<()> {
     let mut options = plan::options(&flags, &places);
     options.descriptor(2, record.pid);
     options.flag(3, request.after == super::After::Running);
+    if status == Status::Paused {
+        add_freezer(&mut options, record)?;
+    }
     add_externals(&mut options, &spec, record, &request.image)?;
     add_memory(&mut options, request);
     let inherited: Vec<RawFd> = [places.images, places.work]
@@ -93,17 +97,15 @@ fn make_yard(yard: &Path) -> Result<()> {
     std::os::unix::fs::symlink(layout::mount_point()?, yard.join(UNIFIED)).act(act)
 }
 
-fn require_checkpointable(container: &Container) -> Result<()> {
+fn require_checkpointable(container: &Container) -> Result<Status> {
     let refuse = |text: String| Err(Failure::new(Code::State, text));
     if !nix::unistd::geteuid().is_root() {
         return refuse("cannot checkpoint a rootless container".to_owned());
     }
-    match container.status_locked()? {
-        Status::Running => {}
-        status => {
-            let name = status.name();
-            return refuse(format!("Container cannot be checkpointed in {name} state"));
-        }
+    let status = container.status_locked()?;
+    if !matches!(status, Status::Running | Status::Paused) {
+        let name = status.name();
+        return refuse(format!("Container cannot be checkpointed in {name} state"));
     }
     // The layers of an overlay that criu cannot know would be missing at restore.
     let record = container.record();
@@ -111,6 +113,17 @@ fn require_checkpointable(container: &Container) -> Result<()> {
     if inside != identity(&record.rootfs)? {
         return refuse("cannot checkpoint a container with an overlay root".to_owned());
     }
+    Ok(status)
+}
+
+/// Frozen processes do not answer criu, unless it knows the cgroup: then it thaws them, and freezes them again.
+fn add_freezer(options: &mut Message, record: &Record) -> Result<()> {
+    let Some(cgroup) = &record.cgroup else {
+        return Ok(());
+    };
+    let inside = cgroup.path.strip_prefix("/").unwrap_or(&cgroup.path);
+    let path = layout::mount_point()?.join(inside);
+    options.text(44, path.as_os_str().as_bytes());
     Ok(())
 }
 

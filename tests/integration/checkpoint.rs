@@ -17,6 +17,7 @@ tests![
     what_cannot_be_done_is_refused,
     a_restored_container_goes_on_and_is_like_any_other,
     a_checkpoint_after_a_pre_dump_and_one_that_lets_it_go_on,
+    a_paused_container_is_saved_and_stays_paused,
     memory_comes_when_it_is_needed,
     a_joined_network_is_joined_again,
     a_restore_in_the_foreground_returns_the_status,
@@ -265,6 +266,27 @@ fn a_checkpoint_after_a_pre_dump_and_one_that_lets_it_go_on(lab: &Lab) {
     goes_on(&counted);
     container.end();
     restore(lab, &bundle, &last, &[], &container.id);
+    goes_on(&counted);
+    container.end();
+}
+
+fn a_paused_container_is_saved_and_stays_paused(lab: &Lab) {
+    need_criu(lab);
+    let (bundle, counted) = counter(lab);
+    let container = lab.start(&bundle);
+    goes_on(&counted);
+    container.corten(&["pause"], &[]).ok();
+    checkpoint(lab, &container, &["--leave-running"]);
+    assert_eq!(container.status(), "paused");
+    container.corten(&["resume"], &[]).ok();
+    goes_on(&counted);
+    container.corten(&["pause"], &[]).ok();
+    let image = checkpoint(lab, &container, &[]);
+    assert!(!container.cgroup_dir().exists());
+    restore(lab, &bundle, &image, &[], &container.id);
+    if container.status() == "paused" {
+        container.corten(&["resume"], &[]).ok();
+    }
     goes_on(&counted);
     container.end();
 }
