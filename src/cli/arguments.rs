@@ -6,6 +6,9 @@
 //! form that needs no interpretation: `--flag`, `--flag=value`, `--`, words. What clap then refuses can only be
 //! a value.
 
+use std::error::Error;
+
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Command};
 
 use super::FlagsEnd;
@@ -69,11 +72,31 @@ pub fn values(definition: Command, parts: &Parts) -> Result<ArgMatches> {
 
 /// clap's complaint about a value, in one line.
 pub fn failure(error: clap::Error) -> Failure {
+    if let Some(text) = wrong_value(&error) {
+        return Failure::new(Code::Usage, text);
+    }
     let text = error.to_string();
     // What is missing stands below; usage and tips come after an empty line.
     let lines = text.lines().take_while(|line| !line.is_empty());
     let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
     Failure::new(Code::Usage, line.trim_start_matches("error: "))
+}
+
+/// The sentence is Go's up to the colon.
+fn wrong_value(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let value = text(ContextKind::InvalidValue)?;
+    let flag = text(ContextKind::InvalidArg)?.strip_prefix("--")?;
+    let name = flag.split_whitespace().next()?;
+    let why = match (error.source(), error.get(ContextKind::ValidValue)) {
+        (Some(source), _) => source.to_string(),
+        (None, Some(ContextValue::Strings(words))) => format!("not one of {}", words.join(", ")),
+        _ => "parse error".to_owned(),
+    };
+    Some(format!("invalid value {value:?} for flag -{name}: {why}"))
 }
 
 /// Reads by a definition: `find` knows its flags.
@@ -94,7 +117,10 @@ pub fn read(find: fn(&str) -> Option<Flag>, typed: Typed) -> Result<Read> {
             continue;
         };
         if matches!(name, "h" | "help") {
-            return Ok(Read::Help);
+            if value.map_or(Ok(true), |value| boolean(name, value))? {
+                return Ok(Read::Help);
+            }
+            continue;
         }
         let flag = find(name).ok_or_else(|| undefined(name))?;
         if flag.takes_value {
@@ -103,7 +129,10 @@ pub fn read(find: fn(&str) -> Option<Flag>, typed: Typed) -> Result<Read> {
                 .map(str::to_owned)
                 .or_else(|| rest.next())
                 .ok_or_else(|| missing(name))?;
-            flags.push((flag, Some(value)));
+            // Go's flags have a default, most often the empty text: that one means that none is given.
+            if !value.is_empty() || flag.repeats {
+                flags.push((flag, Some(value)));
+            }
         } else if value.map_or(Ok(true), |value| boolean(name, value))? {
             flags.push((flag, None));
         }
@@ -130,30 +159,20 @@ fn boolean(name: &str, value: &str) -> Result<bool> {
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err(Failure::new(
             Code::Usage,
-            format!("invalid value {value:?} for flag -{name}: not true or false"),
+            format!("invalid boolean value {value:?} for -{name}: parse error"),
         )),
     }
 }
 
 /// podman looks for these words when it asks whether `restore` knows a flag.
 fn missing(name: &str) -> Failure {
-    Failure::new(
-        Code::Usage,
-        format!("flag needs an argument: {}", dashed(name)),
-    )
+    Failure::new(Code::Usage, format!("flag needs an argument: -{name}"))
 }
 
 fn undefined(name: &str) -> Failure {
     Failure::new(
         Code::Usage,
-        format!("flag provided but not defined: {}", dashed(name)),
-    )
-}
-
-fn dashed(name: &str) -> String {
-    format!(
-        "{}{name}",
-        if name.chars().count() == 1 { "-" } else { "--" }
+        format!("flag provided but not defined: -{name}"),
     )
 }
 
@@ -245,6 +264,22 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_value_is_none_unless_there_may_be_several() {
+        for words in [
+            &["--bundle=", "x"][..],
+            &["--bundle", "", "x"],
+            &["-b", "", "x"],
+        ] {
+            assert_eq!(
+                canonical(FlagsEnd::Anywhere, words),
+                (String::new(), "x".into()),
+                "{words:?}"
+            );
+        }
+        assert_eq!(canonical(FlagsEnd::Anywhere, &["-e", ""]).0, "--env=");
+    }
+
+    #[test]
     fn flags_end_at_the_first_word_where_a_program_follows() {
         let words = ["-k", "id", "ls", "-k", "--", "-l"];
         assert_eq!(
@@ -277,15 +312,16 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_in_the_words_that_callers_look_for() {
         for (words, text) in [
-            (&["--bundle"][..], "flag needs an argument: --bundle"),
+            (&["--bundle"][..], "flag needs an argument: -bundle"),
             (&["-b"], "flag needs an argument: -b"),
+            (&["--colour", "x"], "flag provided but not defined: -colour"),
             (
-                &["--colour", "x"],
-                "flag provided but not defined: --colour",
+                &["--keep=perhaps"],
+                "invalid boolean value \"perhaps\" for -keep: parse error",
             ),
             (
                 &["--memory", "much"],
-                "invalid value 'much' for '--memory <memory>': invalid digit found in string",
+                "invalid value \"much\" for flag -memory: invalid digit found in string",
             ),
         ] {
             assert_eq!(parse(words).unwrap_err().to_string(), text);
@@ -306,6 +342,7 @@ mod tests {
                 Read::Help
             );
         }
+        assert_eq!(canonical(FlagsEnd::Anywhere, &["--help=false", "x"]).1, "x");
         assert_eq!(canonical(FlagsEnd::AtFirstWord, &["id", "-h"]).1, "id -h");
         assert_eq!(
             canonical(FlagsEnd::Anywhere, &["-b", "-h"]).0,

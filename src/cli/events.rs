@@ -46,7 +46,10 @@ impl Subcommand for Events {
 
     fn run(self, call: &Call) -> Result<u8> {
         if self.interval.is_zero() {
-            return Err(Failure::new(Code::Usage, "--interval: must be above 0"));
+            return Err(Failure::new(
+                Code::Usage,
+                "duration interval must be greater than 0",
+            ));
         }
         let container = Container::open(&call.root()?, &Id::parse(&self.id)?)?;
         let refuse = |why: &str| {

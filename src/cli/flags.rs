@@ -18,6 +18,8 @@ pub struct Flag {
     pub name: &'static str,
     /// Whether a value follows.
     pub takes_value: bool,
+    /// Whether there may be several, of which an empty one is one too.
+    pub repeats: bool,
 }
 
 impl Flag {
@@ -207,7 +209,8 @@ macro_rules! field {
             && $crate::cli::flags::is_typed($typed, name, $crate::cli::flags::letter!($field, $($said)*))
         {
             let takes_value = <$type as $crate::cli::flags::Place>::TAKES_VALUE;
-            return Some($crate::cli::flags::Flag { name, takes_value });
+            let repeats = <$type as $crate::cli::flags::Place>::TAKES_ALL;
+            return Some($crate::cli::flags::Flag { name, takes_value, repeats });
         }
     };
     (empty (), $field:ident, $type:ty, [command(flatten)]) => {

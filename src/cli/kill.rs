@@ -30,7 +30,8 @@ impl Subcommand for Kill {
     const FLAGS_END: FlagsEnd = FlagsEnd::AtFirstWord;
 
     fn run(self, call: &Call) -> Result<u8> {
-        let signal = signal::parse(self.signal.as_deref().unwrap_or("SIGTERM"))?;
+        let given = self.signal.as_deref().filter(|signal| !signal.is_empty());
+        let signal = signal::parse(given.unwrap_or("SIGTERM"))?;
         let root = call.root()?;
         let ids = match self.regex {
             true => matching(&root, &self.id)?,

@@ -12,7 +12,7 @@
 //! engine, or asks [`crate::state`] and prints. It returns the exit status, or the one failure that
 //! [`crate::log`] writes: on stderr, and as exactly one JSON object into `--log`, because podman reads the
 //! whole file as one. `exec` fails with 255, as callers tell the runtime's failure from the
-//! program's by it; everything else with 1.
+//! program's by it; a wrong command line and everything else with 1; a command that there is not with 3, as runc.
 
 pub mod arguments;
 pub mod duration;
@@ -36,6 +36,7 @@ mod inspect;
 mod kill;
 mod list;
 mod man;
+mod mounts;
 mod page;
 mod pause;
 mod ps;
@@ -138,6 +139,9 @@ impl Call {
     }
 }
 
+/// A command whose flags and words are read.
+type Ready = Box<dyn FnOnce(&Call) -> Result<u8>>;
+
 /// A row of the table of commands.
 struct Entry {
     name: &'static str,
@@ -148,12 +152,12 @@ struct Entry {
     define: fn() -> Command,
     find: fn(&str) -> Option<Flag>,
     can_work: fn() -> Result<()>,
-    run: fn(&Parts, &Call) -> Result<u8>,
+    ready: fn(&Parts, Program) -> Result<Ready>,
     #[cfg(test)]
     both: tests::Both,
 }
 
-const fn entry<T: Subcommand>() -> Entry {
+const fn entry<T: Subcommand + 'static>() -> Entry {
     Entry {
         name: T::NAME,
         words: T::WORDS,
@@ -163,7 +167,10 @@ const fn entry<T: Subcommand>() -> Entry {
         define: define::<T>,
         find: T::find,
         can_work: T::can_work,
-        run: |parts, call| filled::<T>(parts, call.program)?.run(call),
+        ready: |parts, program| {
+            let filled = filled::<T>(parts, program)?;
+            Ok(Box::new(move |call| filled.run(call)))
+        },
         #[cfg(test)]
         both: tests::both::<T>,
     }
@@ -210,6 +217,7 @@ static COMMANDS: &[Entry] = &[
     entry::<resume::Resume>(),
     entry::<update::Update>(),
     entry::<events::Events>(),
+    entry::<mounts::Mounts>(),
     entry::<checkpoint::Checkpoint>(),
     entry::<restore::Restore>(),
     entry::<spec::SpecCommand>(),
@@ -284,60 +292,83 @@ fn call(program: Program, argv0: &str, words: Vec<String>) -> Result<u8> {
     }
     match COMMANDS.iter().find(|entry| entry.name == name) {
         Some(entry) => Ok(run(entry, &call, rest.collect())),
-        None => {
-            let asks_help = rest.any(|word| matches!(word.as_str(), "-h" | "--help"));
-            let failure = if asks_help { no_topic } else { unknown };
-            call.log.failure("", &failure(&call, &name));
-            Ok(1)
-        }
+        None => Ok(no_topic(&call, &name)),
     }
 }
 
-/// The sentence is runc's.
-fn no_topic(call: &Call, name: &str) -> Failure {
-    Failure::new(Code::Usage, format!("No help topic for '{name}'"))
-        .hint(format!("{} --help lists them", call.program.name()))
-}
-
-fn unknown(call: &Call, name: &str) -> Failure {
-    Failure::new(Code::Usage, format!("no such command: {name:?}"))
-        .hint(format!("{} --help lists them", call.program.name()))
+/// There is no such command: the sentence and the status are runc's.
+fn no_topic(call: &Call, name: &str) -> u8 {
+    let failure = Failure::new(Code::Usage, format!("No help topic for '{name}'"))
+        .hint(format!("{} --help lists them", call.program.name()));
+    call.log.failure("", &failure);
+    3
 }
 
 /// Runs one command, and tells its failure.
 fn run(entry: &Entry, call: &Call, words: Vec<String>) -> u8 {
-    let failure = match parse_and_run(entry, call, words) {
-        Ok(status) => {
-            call.log.finish();
-            return status;
+    let ready = match parse(entry, call, words) {
+        Ok(Some(ready)) => ready,
+        Ok(None) => return told(call, show_help(entry, call)),
+        // Nothing of the command has run: 255 is a word of `exec` itself.
+        Err(failure) => return told(call, Err(failure)),
+    };
+    match ready(call) {
+        Ok(status) => told(call, Ok(status)),
+        Err(failure) => {
+            // Engines strip this prefix or show it; the words are runc's.
+            let prefix = match entry.prefix {
+                "" => String::new(),
+                "exec failed" => "exec failed: ".to_owned(),
+                prefix => format!("{} {prefix}: ", call.program.name()),
+            };
+            call.log.failure(&prefix, &failure);
+            entry.failure
         }
-        Err(failure) => failure,
-    };
-    // Engines strip this prefix or show it; the words are runc's.
-    let prefix = match (entry.prefix, failure.code) {
-        ("", _) | (_, Code::Usage) => String::new(),
-        ("exec failed", _) => "exec failed: ".to_owned(),
-        (prefix, _) => format!("{} {prefix}: ", call.program.name()),
-    };
-    call.log.failure(&prefix, &failure);
-    entry.failure
+    }
 }
 
-fn parse_and_run(entry: &Entry, call: &Call, words: Vec<String>) -> Result<u8> {
+/// The end of a call: its status, or 1 for a failure without a prefix.
+fn told(call: &Call, result: Result<u8>) -> u8 {
+    match result {
+        Ok(status) => {
+            call.log.finish();
+            status
+        }
+        Err(failure) => {
+            call.log.failure("", &failure);
+            1
+        }
+    }
+}
+
+/// What a command line asks for; none if that is help. A wrong one shows the help on stdout, as with runc.
+fn parse(entry: &Entry, call: &Call, words: Vec<String>) -> Result<Option<Ready>> {
     let typed = Typed {
         words,
         flags_end: entry.flags_end,
     };
-    match arguments::read(entry.find, typed)? {
-        Read::Help => {
-            (entry.can_work)()?;
-            print(&definition(entry, call.program).render_help().to_string()).map(|()| 0)
-        }
-        Read::Parts(parts) => {
-            check_count(entry, call, parts.words.len())?;
-            (entry.run)(&parts, call)
-        }
+    let wrong = |introduction: String, failure: Failure| {
+        let help = definition(entry, call.program).render_help();
+        print(&format!("Incorrect Usage{introduction}\n\n{help}"))?;
+        Err(failure)
+    };
+    let parts = match arguments::read(entry.find, typed) {
+        Ok(Read::Help) => return Ok(None),
+        Ok(Read::Parts(parts)) => parts,
+        Err(failure) => return wrong(format!(": {failure}"), failure),
+    };
+    if let Err(failure) = check_count(entry, call, parts.words.len()) {
+        return wrong(".".to_owned(), failure);
     }
+    match (entry.ready)(&parts, call.program) {
+        Ok(ready) => Ok(Some(ready)),
+        Err(failure) => wrong(format!(": {failure}"), failure),
+    }
+}
+
+fn show_help(entry: &Entry, call: &Call) -> Result<u8> {
+    (entry.can_work)()?;
+    print(&definition(entry, call.program).render_help().to_string()).map(|()| 0)
 }
 
 fn definition(entry: &Entry, program: Program) -> Command {
@@ -349,7 +380,7 @@ fn named(definition: Command, program: Program, name: &str) -> Command {
     definition.help_template(help_layout(&name)).bin_name(name)
 }
 
-/// runc's three sentences, and its habit of showing the help on stdout.
+/// runc's three sentences.
 fn check_count(entry: &Entry, call: &Call, count: usize) -> Result<()> {
     let (least, most) = match entry.words {
         Words::Exactly(number) => (number, number),
@@ -362,8 +393,6 @@ fn check_count(entry: &Entry, call: &Call, count: usize) -> Result<()> {
         _ if count > most => format!("a maximum of {most}"),
         _ => return Ok(()),
     };
-    let help = definition(entry, call.program).render_help();
-    print(&format!("Incorrect Usage.\n\n{help}"))?;
     let text = format!(
         "{}: {:?} requires {expected} argument(s)",
         call.argv0, entry.name
@@ -388,11 +417,8 @@ fn help_for(call: &Call, name: Option<String>) -> Result<u8> {
         return print(&help(call.program)).map(|()| 0);
     };
     match COMMANDS.iter().find(|entry| entry.name == name) {
-        Some(entry) => {
-            (entry.can_work)()?;
-            print(&definition(entry, call.program).render_help().to_string()).map(|()| 0)
-        }
-        None => Err(no_topic(call, &name)),
+        Some(entry) => show_help(entry, call),
+        None => Ok(no_topic(call, &name)),
     }
 }
 

@@ -1,12 +1,15 @@
 //! `update`: other limits for a container that is there.
 
 use std::io::Read;
+use std::path::PathBuf;
 
 use super::flags::flags;
 use super::{Call, Subcommand, Words, size};
 use crate::cgroups::update;
 use crate::config::{self, BlockIo, Cpu, Memory, Pids, Resources};
 use crate::error::{Act, Code, Failure, Result};
+use crate::resctrl;
+use crate::resctrl::plan::Groups;
 use crate::state::{Container, Id, Status, identity};
 
 /// No set of limits is longer.
@@ -67,6 +70,12 @@ flags! {
         /// Processes and threads; -1 is unlimited
         #[arg(long, value_name = "NUMBER")]
         pids_limit: Option<i64>,
+        /// Share of the L3 cache (Intel RDT, CAT)
+        #[arg(long, value_name = "SCHEMA")]
+        l3_cache_schema: Option<String>,
+        /// Share of the memory bandwidth (Intel RDT, MBA)
+        #[arg(long, value_name = "SCHEMA")]
+        mem_bw_schema: Option<String>,
         /// The container's id
         #[arg(value_name = "ID", required = true)]
         id: String,
@@ -80,6 +89,7 @@ impl Subcommand for Update {
 
     fn run(self, call: &Call) -> Result<u8> {
         let (mut container, _lock) = Container::open_locked(&call.root()?, &Id::parse(&self.id)?)?;
+        let shares = self.shares(&container)?;
         let wanted = self.wanted()?;
         if let Some(failure) = config::check_resources(&wanted).into_iter().next() {
             return Err(failure);
@@ -98,11 +108,44 @@ impl Subcommand for Update {
         let mut record = container.record().clone();
         record.note_update(&updated.writes);
         container.write(record)?;
+        if let Some(Shares { group, lines }) = shares {
+            resctrl::run::write(&group, &lines, "cannot change the group of resctrl")?;
+        }
         Ok(0)
     }
 }
 
+/// New lines for the container's group of resctrl.
+struct Shares {
+    group: PathBuf,
+    lines: Vec<String>,
+}
+
 impl Update {
+    /// What the flags for resctrl ask for; the sentences are runc's.
+    fn shares(&self, container: &Container) -> Result<Option<Shares>> {
+        let refuse = |text: &str| Err(Failure::new(Code::State, text));
+        let given = |schema: &Option<String>| schema.clone().filter(|schema| !schema.is_empty());
+        let (cache, bandwidth) = (given(&self.l3_cache_schema), given(&self.mem_bw_schema));
+        if cache.is_none() && bandwidth.is_none() {
+            return Ok(None);
+        }
+        let Some(mount) = resctrl::run::mount()? else {
+            return refuse(match cache {
+                Some(_) => "Intel RDT/CAT: l3 cache schema is not enabled",
+                None => "Intel RDT/MBA: memory bandwidth schema is not enabled",
+            });
+        };
+        let linux = config::parse(&container.config()?)?.linux;
+        let Some(rdt) = linux.and_then(|linux| linux.intel_rdt) else {
+            return refuse("updating a non-existent Intel RDT configuration is not supported");
+        };
+        let groups = Groups::of(&rdt, container.id().as_str(), Some(&mount))?;
+        let group = groups.paths.into_iter().next().unwrap_or_default();
+        let lines = cache.into_iter().chain(bandwidth).collect();
+        Ok(Some(Shares { group, lines }))
+    }
+
     fn wanted(self) -> Result<Resources> {
         if let Some(file) = &self.resources {
             return read(file);

@@ -12,6 +12,7 @@ use std::path::Path;
 use super::check::Warning;
 use super::{Spec, check, fields};
 use crate::error::{Act, Code, Failure, Kind, Result};
+use crate::sys::Errno;
 
 /// No configuration is larger: the largest seen, with 100,000 annotations, has 12 MiB.
 const LARGEST: u64 = 16 << 20;
@@ -32,7 +33,14 @@ pub struct Loaded {
 
 /// Reads `config.json` of a bundle. Only its form is checked; see [`Loaded::checked`].
 pub fn load(bundle: &Path) -> Result<Loaded> {
-    load_file(&bundle.join("config.json"))
+    load_file(&bundle.join("config.json")).map_err(|failure| match std::fs::metadata(bundle) {
+        // The words are runc's, which goes there.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let act = format!("chdir {}", bundle.display());
+            of_bundle(Failure::system(act, Errno(libc::ENOENT))).of(Kind::NoConfiguration)
+        }
+        _ => failure,
+    })
 }
 
 /// Reads a configuration from a file of any name.

@@ -14,8 +14,9 @@ use crate::criu::plan::{self, Flags, Places};
 use crate::criu::rpc::{Kind, Message};
 use crate::criu::{DESCRIPTORS, EXTERNALS, HIDDEN, MOUNTS, UNIFIED, YARD};
 use crate::error::{Act, Code, Failure, Field, Result};
+use crate::log::Log;
 use crate::rootfs::resolve::{self, Walk};
-use crate::state::{Container, Record, Status, destroy};
+use crate::state::{Container, Record, Status, destroy, members};
 use crate::sys::{Errno, descriptor};
 
 const LOG: &str = "dump.log";
@@ -63,6 +64,9 @@ pub fn run(request: &CheckpointRequest) -> Result<()> {
         super::After::PreDump => Kind::PreDump,
         super::After::Gone | super::After::Running => Kind::Dump,
     };
+    if request.after == super::After::Gone {
+        warn_of_strays(&container, &request.log)?;
+    }
     let yard = request.work.join(YARD);
     make_yard(&yard)?;
     plan::yard(&mut options, &yard);
@@ -75,6 +79,36 @@ pub fn run(request: &CheckpointRequest) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// criu saves the first process and its descendants. What `exec` started is neither, and ends with the container.
+fn warn_of_strays(container: &Container, log: &Log) -> Result<()> {
+    let first = container.record().pid;
+    let strays: Vec<String> = members::of(container)?
+        .into_iter()
+        .filter(|pid| is_stray(*pid, first))
+        .map(|pid| pid.to_string())
+        .collect();
+    if !strays.is_empty() {
+        let strays = strays.join(", ");
+        log.note(&format!(
+            "warning: processes that exec started are not saved: {strays}"
+        ));
+    }
+    Ok(())
+}
+
+fn is_stray(mut pid: i32, first: i32) -> bool {
+    while pid != first {
+        let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+        match stat {
+            Ok(stat) if stat.ppid > 1 => pid = stat.ppid,
+            Ok(_) => return true,
+            // It has ended.
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 fn converse(kind: Kind, options: &Message, inherited: &[RawFd], log: &Path) -> Result<()> {

@@ -10,6 +10,7 @@ mod birth;
 mod checkpoint;
 mod exec;
 mod extras;
+mod mounts;
 pub(crate) mod preview;
 mod record;
 mod recording;
@@ -21,6 +22,8 @@ mod shell;
 pub use extras::{LAYERS_ANNOTATION, OVERLAY_ANNOTATION};
 pub use request::*;
 pub use rootless::Grants;
+
+pub use crate::plan::mounts::Change;
 
 use crate::error::Result;
 use crate::plan::Plan;
@@ -59,6 +62,12 @@ pub fn run(request: &RunRequest) -> Result<u8> {
 pub fn exec(request: &ExecRequest) -> Result<u8> {
     let signals = Signals::block()?;
     exec::run(request, &signals)
+}
+
+/// `mounts add` and `mounts remove`.
+pub fn change_mounts(request: &MountsRequest) -> Result<()> {
+    let signals = Signals::block()?;
+    mounts::run(request, &signals)
 }
 
 /// `checkpoint`.

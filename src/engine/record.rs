@@ -167,6 +167,7 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         | Op::CloneTree { .. }
         | Op::RespectFlags { .. }
         | Op::MapIds { .. }
+        | Op::TakeOverTree { .. }
         | Op::OpenContainer { .. }
         | Op::StartInit { .. }
         | Op::HandOverNetwork

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Mount;
 use crate::criu::plan::Flags;
 use crate::execute::step::Stepping;
 use crate::execute::trace::Trace;
 use crate::log::Log;
+use crate::plan::mounts::Change;
 use crate::plan::show::Look;
 use crate::record::What;
 use crate::state::{Id, Root};
@@ -245,6 +247,23 @@ pub enum WhenPaused {
     Refuse,
     /// `--ignore-paused`: it runs once the container is resumed.
     Wait,
+}
+
+/// `mounts add` and `mounts remove`.
+#[derive(Debug)]
+pub struct MountsRequest {
+    /// The container.
+    pub id: Id,
+    /// Where its state is.
+    pub root: Root,
+    /// Which way.
+    pub change: Change,
+    /// Entries as `mounts` of config.json has them; to remove, their destinations count.
+    pub mounts: Vec<Mount>,
+    /// As in [`CreateRequest::data`].
+    pub data: Option<PathBuf>,
+    /// As in [`CreateRequest::log`].
+    pub log: Arc<Log>,
 }
 
 /// `checkpoint`.

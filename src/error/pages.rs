@@ -44,7 +44,7 @@ impl Kind {
                 "A flag, a value or the number of words is not what the command takes. Nothing was done.";
                 causes "a misspelt flag, or one of another command" "flags after the container's id with exec: there they belong to the program";
                 do "corten COMMAND --help lists flags and words";
-                example "no such command: \"paint\" (corten --help lists them)";
+                example "No help topic for 'paint' (corten --help lists them)";
             InvalidId: "no container may have this id",
                 "The id becomes the name of a directory and of a cgroup, so its letters are limited.";
                 causes "a slash, a space or a leading dot in the id" "an empty variable in a script";

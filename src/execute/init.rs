@@ -14,7 +14,7 @@ use super::report::Report;
 use super::spent::Spent;
 use crate::hooks::failure::WORDS;
 use crate::hooks::{Ended, Environment, PreparedHook, Tail};
-use crate::plan::op::{Gate, InitOp, Slot};
+use crate::plan::op::{Gate, InitOp, Mode, Slot};
 use crate::plan::{Plan, Step};
 use crate::process::home::Home;
 use crate::rootfs::{hide, overlay};
@@ -33,6 +33,9 @@ const REQUESTS_TO_END: SignalSet = SignalSet::EMPTY
     .with(libc::SIGINT)
     .with(libc::SIGQUIT)
     .with(libc::SIGTERM);
+
+/// A bit a CPU; the kernel leaves out those that it does not have.
+const EVERY_CPU: [u64; 128] = [u64::MAX; 128];
 
 const READONLY: mount::Attributes = mount::Attributes {
     set: libc::MOUNT_ATTR_RDONLY,
@@ -256,6 +259,7 @@ impl Init<'_> {
                 fs::umask(0);
                 signal::reset(self.ignored)
             }
+            InitOp::ResetAffinity => process::sched_setaffinity(&EVERY_CPU),
             InitOp::LeadSession => process::setsid(),
             InitOp::LetGoOfExecutable => self
                 .disguise
@@ -318,6 +322,7 @@ impl Init<'_> {
             }
             InitOp::RunHook(hook) => self.run_hook(hook),
             InitOp::RefuseStart => Err(Errno(libc::ENOEXEC)),
+            InitOp::End => exit_now(0),
             InitOp::LoadFilter {
                 instructions,
                 flags,
@@ -348,13 +353,19 @@ impl Init<'_> {
                 keep,
             } => run::mount_filesystem(self, filesystem, destination, *point, *keep),
             InitOp::CreateFilesystem {
-                filesystem, mount, ..
+                filesystem,
+                mount,
+                destination,
+                mode,
             } => {
-                let fd = run::create_filesystem(self, filesystem)?;
+                let mode = match mode {
+                    Mode::Own => None,
+                    Mode::OfDestination => run::mode_of(self, destination)?,
+                };
+                let fd = run::create_filesystem(self, filesystem, mode)?;
                 self.fill(*mount, fd);
                 Ok(())
             }
-            InitOp::TakeMode { mount, destination } => run::take_mode(self, *mount, destination),
             InitOp::LabelMount { mount, label } => run::label_mount(self, *mount, label),
             InitOp::OwnVolume { mount, destination } => run::own_volume(self, *mount, destination),
             InitOp::CopyUp { mount, destination } => run::copy_up(self, *mount, destination),
@@ -378,11 +389,17 @@ impl Init<'_> {
                 reach,
                 namespace,
             } => mount::mount_idmap(self.slot(*mount), *reach, self.slot(*namespace)),
+            InitOp::HandOverTree { mount } => {
+                let gate = [Gate::TreeCopied as u8];
+                socket::send_descriptor(self.control, &gate, self.slot(*mount))
+            }
             InitOp::AttachTree {
                 mount,
                 destination,
                 point,
             } => run::attach_slot(self, *mount, destination, *point),
+            InitOp::OpenHostProc => run::open_host_proc(self),
+            InitOp::Unmount(destination) => run::unmount(self, destination),
             InitOp::Remount {
                 destination,
                 attributes,

@@ -419,6 +419,12 @@ impl<'a> Runtime<'a> {
                 namespace,
             } => crate::sys::mount::mount_idmap(self.raw(*mount), *reach, self.raw(*namespace))
                 .act(act),
+            RuntimeOp::TakeOverTree { mount } => {
+                self.drop_tree();
+                let tree = self.wait_for_descriptor(Gate::TreeCopied)?;
+                self.fill(*mount, tree);
+                Ok(())
+            }
             RuntimeOp::RespectFlags { mount, clear } => {
                 rootfs::run::respect_flags(self.raw(*mount), *clear).act(act)
             }
@@ -690,7 +696,11 @@ impl<'a> Runtime<'a> {
         self.init = Some(started.act(act).map_err(|failure| {
             let into = cgroup.and_then(|_| why_not_into(failure.errno()));
             match into {
-                Some(why) => failure.at(Field::new("linux.cgroupsPath")).hint(why),
+                // The words are runc's, though the pid is none yet.
+                Some(why) => Failure {
+                    act: format!("error adding pid of init to cgroups: {}", failure.act),
+                    ..failure.at(Field::new("linux.cgroupsPath")).hint(why)
+                },
                 None => failure,
             }
         })?);

@@ -190,6 +190,7 @@ fn is_independent_of_network(op: &InitOp) -> bool {
     match op {
         InitOp::DieWithRuntime
         | InitOp::ResetSignals
+        | InitOp::ResetAffinity
         | InitOp::LeadSession
         | InitOp::LetGoOfExecutable
         | InitOp::Unshare { .. }

@@ -26,6 +26,7 @@ fn runtime_move(step: &Step<RuntimeOp>) -> Move {
     match step.op {
         RuntimeOp::Open(gate) => Move::Open(gate),
         RuntimeOp::HandOverNetwork => Move::Open(Gate::NetworkMade),
+        RuntimeOp::TakeOverTree { .. } => Move::Await(Gate::TreeCopied),
         RuntimeOp::Await(gate) => Move::Await(gate),
         _ => Move::Other,
     }
@@ -36,6 +37,7 @@ fn init_move(step: &Step<InitOp>) -> Move {
         InitOp::Open(gate) => Move::Open(gate),
         InitOp::Await(gate) => Move::Await(gate),
         InitOp::TakeOverNetwork => Move::Await(Gate::NetworkMade),
+        InitOp::HandOverTree { .. } => Move::Open(Gate::TreeCopied),
         _ => Move::Other,
     }
 }
@@ -286,10 +288,13 @@ pub fn order(plan: &Plan) -> Result<()> {
         }
     }
     let last = plan.init.last().map(|step| &step.op);
-    if matches!(last, Some(InitOp::Execute { .. } | InitOp::RefuseStart)) {
+    if matches!(
+        last,
+        Some(InitOp::Execute { .. } | InitOp::RefuseStart | InitOp::End)
+    ) {
         Ok(())
     } else {
-        Err(wrong("init's list does not end in the program"))
+        Err(wrong("init's list has no end"))
     }
 }
 

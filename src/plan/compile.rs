@@ -23,7 +23,7 @@ use crate::process::limits;
 use crate::process::plan::{self as process, Circumstances};
 use crate::process::{notify, terminal::Stay};
 use crate::resctrl::plan as resctrl;
-use crate::rootfs::plan::{self as rootfs, Room};
+use crate::rootfs::plan::{self as rootfs, Place, Room};
 use crate::seccomp;
 use crate::sys::exec::CStringArray;
 use crate::sys::seccomp::Filter;
@@ -75,8 +75,9 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         planner.prepare(make_cgroup(cgroup), Field::new("linux.cgroupsPath"));
         subgroup(&mut planner, cgroup);
     }
-    if host.cgroup.service.is_none() && spec.annotations.get(annotations::SUBGROUP).is_some() {
-        let key = annotations::SUBGROUP;
+    let key = annotations::SUBGROUP;
+    let subgroup = annotations::cgroup_name(&spec.annotations, key)?;
+    if host.cgroup.service.is_none() && subgroup.is_some() {
         planner.warn(format!(
             "annotations[{key}]: systemd does not make the cgroup"
         ));
@@ -93,6 +94,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         namespaces: &namespaces,
         host,
         cgroup: cgroup_path.as_deref(),
+        place: Place::Host,
     };
 
     begin_init(&mut planner, host, circumstances.as_ref())?;
@@ -167,6 +169,7 @@ fn begin_init(
 ) -> Result<()> {
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::ResetAffinity, Field::default());
     planner.init(InitOp::LeadSession, Field::default());
     // Without privileges on the host the copy of the mount cannot be made; but then the binary is
     // somebody else's, whom the container's root is not.

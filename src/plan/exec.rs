@@ -43,15 +43,13 @@ pub struct ExecRequest {
     pub below_unit: String,
 }
 
-impl ExecRequest {
-    /// CLONE_NEWPID where the runtime enters for its child, and where init does. setns(2) into a pid
-    /// namespace asks for CAP_SYS_ADMIN in one's own user namespace too: a plain user has it only after the
-    /// join of the container's, and root of a user namespace could not go back. Then init enters, and a child
-    /// is born in there.
-    fn pid_namespace_for(&self, host: &Host) -> (i32, i32) {
-        let pid = self.namespaces & libc::CLONE_NEWPID;
-        if host.privileged { (pid, 0) } else { (0, pid) }
-    }
+/// CLONE_NEWPID where the runtime enters for its child, and where init does. setns(2) into a pid
+/// namespace asks for CAP_SYS_ADMIN in one's own user namespace too: a plain user has it only after the
+/// join of the container's, and root of a user namespace could not go back. Then init enters, and a child
+/// is born in there.
+fn pid_namespace_for(namespaces: i32, host: &Host) -> (i32, i32) {
+    let pid = namespaces & libc::CLONE_NEWPID;
+    if host.privileged { (pid, 0) } else { (0, pid) }
 }
 
 /// The plan of `exec`: the same process, in namespaces that are there.
@@ -172,7 +170,22 @@ fn start_inside(
             field(),
         );
     }
-    let pid = request.pid_namespace_for(host).0;
+    let birthplace = match request.unit {
+        Some(_) => Birthplace::Elsewhere,
+        None => Birthplace::of(request.cgroup.as_ref()),
+    };
+    clone_into(planner, request.namespaces, birthplace, host);
+    Ok(list)
+}
+
+/// Runtime: the clone, which is born into the container's pid namespace where that is possible.
+pub(super) fn clone_into(
+    planner: &mut Planner,
+    namespaces: i32,
+    birthplace: Birthplace,
+    host: &Host,
+) {
+    let pid = pid_namespace_for(namespaces, host).0;
     if pid != 0 {
         planner.prepare(
             RuntimeOp::EnterPidNamespace {
@@ -184,17 +197,13 @@ fn start_inside(
     planner.prepare(
         RuntimeOp::StartInit {
             namespaces: 0,
-            birthplace: match request.unit {
-                Some(_) => Birthplace::Elsewhere,
-                None => Birthplace::of(request.cgroup.as_ref()),
-            },
+            birthplace,
         },
         Field::default(),
     );
     if pid != 0 {
         planner.prepare(RuntimeOp::LeavePidNamespace, Field::default());
     }
-    Ok(list)
 }
 
 /// Up to the container's namespaces. The label is written first, into the host's /proc; from the join
@@ -208,6 +217,9 @@ fn enter_container(
 ) -> Result<()> {
     planner.init(InitOp::DieWithRuntime, Field::default());
     planner.init(InitOp::ResetSignals, Field::default());
+    if !process::has_affinity(circumstances.process) {
+        planner.init(InitOp::ResetAffinity, Field::default());
+    }
     planner.init(InitOp::LeadSession, Field::default());
     // Without privileges on the host the copy of the mount cannot be made; but then the binary is
     // somebody else's, whom the container's root is not.
@@ -223,15 +235,21 @@ fn enter_container(
         };
         move_init(planner, unit.clone(), below);
     }
+    join(planner, request.namespaces, container, host);
+    Ok(())
+}
+
+/// Init: into the container, where its processes may look from now on.
+pub(super) fn join(planner: &mut Planner, namespaces: i32, container: Option<Slot>, host: &Host) {
     let own = container.map(|_| planner.slot());
     if let Some(list) = own {
         planner.init(InitOp::OpenNamespaces { list }, Field::default());
     }
     planner.init(InitOp::HideFromTracers, Field::default());
-    let (before, after) = request.pid_namespace_for(host);
+    let (before, after) = pid_namespace_for(namespaces, host);
     planner.init(
         InitOp::JoinContainer {
-            namespaces: request.namespaces & !before,
+            namespaces: namespaces & !before,
         },
         Field::default(),
     );
@@ -239,12 +257,11 @@ fn enter_container(
         let op = InitOp::CompareNamespaces {
             own,
             container,
-            namespaces: request.namespaces,
+            namespaces,
         };
         planner.init(op, Field::default());
     }
     if after != 0 {
         namespaces::continue_in_child(planner, 0);
     }
-    Ok(())
 }

@@ -22,6 +22,7 @@ pub mod check;
 pub mod compile;
 pub mod exec;
 mod memory;
+pub mod mounts;
 pub mod op;
 pub mod request;
 pub mod show;

@@ -172,6 +172,13 @@ fn attributes(scheduler: &Scheduler) -> Result<SchedAttr> {
     })
 }
 
+/// Whether `exec` is told on which CPUs.
+pub fn has_affinity(process: &Process) -> bool {
+    let affinity = process.exec_cpu_affinity.iter();
+    let mut lists = affinity.flat_map(|affinity| [&affinity.initial, &affinity.last]);
+    lists.any(|list| list.as_ref().is_some_and(|list| !list.is_empty()))
+}
+
 /// Init: CPUs of a process that `exec` adds, once it is in the container's cgroup.
 pub fn affinity(planner: &mut Planner, process: &Process) -> Result<()> {
     let last = process

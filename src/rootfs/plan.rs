@@ -36,6 +36,17 @@ pub struct Room<'a> {
     pub host: &'a Host,
     /// Where the container's cgroup is, below the mount of cgroup v2.
     pub cgroup: Option<&'a str>,
+    /// Where init is when it mounts.
+    pub place: Place,
+}
+
+/// Whose tree init stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A copy of the host's, before the pivot.
+    Host,
+    /// A container's that is there.
+    Container,
 }
 
 impl Room<'_> {
@@ -46,7 +57,8 @@ impl Room<'_> {
     /// Whether the runtime takes the copies of the host's trees. Init in a user namespace may lack the
     /// right to walk to them; a runtime without privileges may not copy at all.
     fn runtime_clones(&self) -> bool {
-        self.host.privileged && self.namespaces.is_other(NamespaceType::User)
+        self.place == Place::Container
+            || self.host.privileged && self.namespaces.is_other(NamespaceType::User)
     }
 }
 
@@ -70,6 +82,14 @@ pub fn build(planner: &mut Planner, room: &Room<'_>) -> Result<Late> {
         build_late(planner, room, &late)?;
     }
     Ok(late)
+}
+
+/// Init: mounts of a container that is there.
+pub fn add(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
+    for (index, mount) in room.spec.mounts.iter().enumerate() {
+        mounts::mount_one(planner, room, index, mount)?;
+    }
+    Ok(())
 }
 
 /// Init: what waits for the network namespace, and what may lie in it.

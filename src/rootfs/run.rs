@@ -22,7 +22,7 @@ pub fn mount_filesystem(
     point: MountPoint,
     keep: Option<Slot>,
 ) -> Result<()> {
-    let mount = create_filesystem(init, filesystem)?;
+    let mount = create_filesystem(init, filesystem, None)?;
     attach(init, mount, destination, point)?;
     match keep {
         Some(slot) => init.fill(slot, mount),
@@ -31,20 +31,35 @@ pub fn mount_filesystem(
     Ok(())
 }
 
-/// Makes a filesystem: a detached mount.
-pub fn create_filesystem(init: &Init<'_>, filesystem: &Filesystem) -> Result<RawFd> {
+/// Makes a filesystem: a detached mount, whose root has a mode.
+pub fn create_filesystem(
+    init: &Init<'_>,
+    filesystem: &Filesystem,
+    mode: Option<libc::mode_t>,
+) -> Result<RawFd> {
     let context = mount::fsopen(&filesystem.kind)?;
     let configure = || -> Result<RawFd> {
         if let Some(source) = &filesystem.source {
             mount::fsconfig_string(context, c"source", source)?;
         }
         set_parameters(context, &filesystem.parameters)?;
+        if let Some(mode) = mode {
+            mount::fsconfig_string(context, c"mode", octal(mode, &mut [0; 5]))?;
+        }
         mount::fsconfig_create(context)?;
         mount::fsmount(context, filesystem.attributes)
     };
     let mount = configure().inspect_err(|_| explain(init, context));
     init.done_with(context);
     mount
+}
+
+/// The last four digits, and the end that C wants.
+fn octal(mode: libc::mode_t, text: &mut [u8; 5]) -> &CStr {
+    for (place, digit) in text[..4].iter_mut().rev().enumerate() {
+        *digit = b'0' + (mode >> (3 * place) & 7).to_le_bytes()[0];
+    }
+    CStr::from_bytes_until_nul(text).unwrap_or(c"")
 }
 
 fn set_parameters(context: RawFd, parameters: &Parameters) -> Result<()> {
@@ -139,24 +154,16 @@ pub fn respect_flags(mount: RawFd, clear: u64) -> Result<()> {
     }
 }
 
-/// Gives a tmpfs the mode of the directory that it is going to hide, as runc does; a directory that
-/// is not there leaves the kernel's.
-pub fn take_mode(init: &Init<'_>, mount: Slot, destination: &CStr) -> Result<()> {
+/// The mode of the directory that a tmpfs is going to hide, which it gets, as with runc. One that is not there leaves
+/// the kernel's.
+pub fn mode_of(init: &Init<'_>, destination: &CStr) -> Result<Option<libc::mode_t>> {
     match resolve::open(init.slot(Slot::ROOT), destination, Walk::Links) {
-        Err(Errno(libc::ENOENT)) => Ok(()),
+        Err(Errno(libc::ENOENT)) => Ok(None),
         Err(errno) => Err(errno),
         Ok(hidden) => {
-            let mode = fs::fstat(hidden).map(|stat| stat.st_mode & 0o7777);
-            fs::close(hidden);
-            let root = fs::openat(
-                init.slot(mount),
-                c".",
-                libc::O_RDONLY | libc::O_DIRECTORY,
-                0,
-            )?;
-            let changed = mode.and_then(|mode| fs::fchmod(root, mode));
-            fs::close(root);
-            changed
+            let stat = fs::fstat(hidden);
+            init.done_with(hidden);
+            Ok(Some(stat?.st_mode & 0o7777))
         }
     }
 }
@@ -331,6 +338,61 @@ pub fn open_proc(init: &mut Init<'_>) -> Result<()> {
     init.done_with(context);
     init.fill(Slot::PROC, mount?);
     Ok(())
+}
+
+/// The procfs that is mounted where init comes from, for later.
+pub fn open_host_proc(init: &mut Init<'_>) -> Result<()> {
+    let proc = fs::openat(AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    init.fill(Slot::PROC, proc);
+    Ok(())
+}
+
+/// Takes away what is mounted on `destination`: what the descriptor stands for, whatever the path has become.
+pub fn unmount(init: &Init<'_>, destination: &CStr) -> Result<()> {
+    let root = init.slot(Slot::ROOT);
+    let target = resolve::open(root, destination, Walk::Links)?;
+    let (top, found) = (fs::fstat(root)?, fs::fstat(target)?);
+    if (top.st_dev, top.st_ino) == (found.st_dev, found.st_ino) {
+        init.report.explain(b"it is the container's root");
+        return Err(Errno(libc::EBUSY));
+    }
+    let mut link = DescriptorLink::default();
+    fs::fchdir(init.slot(Slot::PROC))?;
+    match mount::detach(link.name(target)) {
+        Err(Errno(libc::EINVAL)) => {
+            init.report
+                .explain(b"nothing is mounted there, or it is locked");
+            Err(Errno(libc::EINVAL))
+        }
+        detached => detached,
+    }
+}
+
+/// `self/fd/N`, on the stack.
+#[derive(Default)]
+struct DescriptorLink([u8; 24]);
+
+impl DescriptorLink {
+    const DIRECTORY: &[u8] = b"self/fd/";
+
+    fn name(&mut self, fd: RawFd) -> &CStr {
+        let mut digits = [0u8; 12];
+        let mut start = digits.len();
+        let mut rest = fd.unsigned_abs();
+        while start > 0 {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10).to_le_bytes()[0];
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        let digits = &digits[start..];
+        let end = Self::DIRECTORY.len() + digits.len();
+        self.0[..Self::DIRECTORY.len()].copy_from_slice(Self::DIRECTORY);
+        self.0[Self::DIRECTORY.len()..end].copy_from_slice(digits);
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
+    }
 }
 
 /// The container's /dev, reached without links (CVE-2026-41579: a link there led to the host).

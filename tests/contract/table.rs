@@ -121,14 +121,71 @@ pub const ROWS: &[Row] = &[
     Row {
         situation: "a flag without its value",
         command: "create --bundle",
-        says: &["flag needs an argument"],
+        says: &["flag needs an argument: -bundle"],
         ..USAGE
     },
     Row {
         situation: "a flag that is none",
         command: "state --colour @id",
-        says: &["colour"],
+        says: &["flag provided but not defined: -colour"],
+        prints: &["Incorrect Usage: flag provided but not defined: -colour\n\nNAME:\n"],
         ..USAGE
+    },
+    Row {
+        situation: "a flag that is none, of exec",
+        command: "exec --colour @id true",
+        says: &["flag provided but not defined: -colour"],
+        prints: &["Incorrect Usage: flag provided but not defined: -colour"],
+        ..USAGE
+    },
+    Row {
+        situation: "a value that is no number",
+        command: "exec --preserve-fds much @id true",
+        says: &["invalid value \"much\" for flag -preserve-fds: "],
+        ..USAGE
+    },
+    Row {
+        situation: "a boolean that is none",
+        command: "run --keep=perhaps @id",
+        says: &["invalid boolean value \"perhaps\" for -keep: parse error"],
+        ..USAGE
+    },
+    Row {
+        situation: "a command that is none",
+        command: "paint @id",
+        code: 3,
+        says: &["No help topic for 'paint'"],
+        ..USAGE
+    },
+    Row {
+        situation: "help of a command that is none",
+        command: "help paint",
+        code: 3,
+        says: &["No help topic for 'paint'"],
+        ..USAGE
+    },
+    Row {
+        situation: "no help",
+        bundle: |bundle| {
+            bundle.args(&["true"]);
+        },
+        command: "run --help=false --bundle @bundle @id",
+        ..OK
+    },
+    Row {
+        situation: "empty values",
+        bundle: |bundle| {
+            bundle.args(&["true"]);
+        },
+        command: "run --pid-file= --bundle= --console-socket= @id",
+        ..OK
+    },
+    Row {
+        situation: "an interval of nothing",
+        before: &[RUN_DETACHED],
+        command: "events --interval 0s @id",
+        says: &["duration interval must be greater than 0"],
+        ..FAILS
     },
     Row {
         situation: "another format of the log",
@@ -169,13 +226,20 @@ pub const ROWS: &[Row] = &[
     Row {
         situation: "create with an id that is a path",
         command: "create --bundle @bundle a/b",
-        says: &["invalid container ID format"],
+        says: &["create failed: invalid container ID format"],
         ..FAILS
     },
     Row {
         situation: "create without config.json",
         command: "create --bundle @dir @id",
         says: &["JSON specification file config.json not found"],
+        status: Some("none"),
+        ..FAILS
+    },
+    Row {
+        situation: "create in a bundle that is not there",
+        command: "create --bundle @dir/bundle @id",
+        says: &["create failed: chdir @dir/bundle: no such file or directory"],
         status: Some("none"),
         ..FAILS
     },
@@ -545,6 +609,14 @@ pub const ROWS: &[Row] = &[
         before: &["run --keep --bundle @bundle @id"],
         command: "pause @id",
         says: &["container not running"],
+        ..FAILS
+    },
+    Row {
+        situation: "update of a share of the cache that there is not",
+        before: &[RUN_DETACHED],
+        command: "update --l3-cache-schema L3:0=f @id",
+        says: &["Intel RDT"],
+        status: Some("running"),
         ..FAILS
     },
     // ---- delete ----

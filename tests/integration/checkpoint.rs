@@ -30,6 +30,7 @@ tests![
     a_changed_mount_is_not_taken,
     memory_goes_to_a_page_server,
     a_failed_restore_leaves_nothing,
+    what_exec_started_is_said_to_be_lost,
 ];
 
 /// Why criu cannot work here.
@@ -641,4 +642,21 @@ fn a_failed_restore_leaves_nothing(lab: &Lab) {
         ],
     );
     assert!(done.code == 1 && done.err.contains("/nowhere"), "{done:?}");
+}
+
+fn what_exec_started_is_said_to_be_lost(lab: &Lab) {
+    need_criu(lab);
+    let (bundle, data) = counter(lab);
+    let container = lab.start(&bundle);
+    container.exec_with(&["--detach"], &["sleep", "1000"]).ok();
+    goes_on(&data);
+    let image = lab.path("image").display().to_string();
+    let words = ["checkpoint", "--image-path", &image, &container.id];
+    let done = call(lab, &words).ok();
+    let said = "warning: processes that exec started are not saved: ";
+    assert_eq!(done.err.matches(said).count(), 1, "{done:?}");
+    let id = lab.id();
+    restore(lab, &bundle, &image, &[], &id);
+    goes_on(&data);
+    lab.corten(&["delete", "--force", &id]).ok();
 }

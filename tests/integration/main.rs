@@ -22,6 +22,7 @@ mod errors;
 mod exec;
 mod explain;
 mod hooks;
+mod hot_mounts;
 mod idmap;
 mod inspect;
 mod isolation;
@@ -64,6 +65,7 @@ fn main() -> std::process::ExitCode {
             exec::TESTS,
             explain::TESTS,
             hooks::TESTS,
+            hot_mounts::TESTS,
             idmap::TESTS,
             inspect::TESTS,
             isolation::TESTS,

@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::Read;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
 use serde_json::json;
 
 use crate::harness::call::{Call, eventually};
 use crate::harness::pty::ConsoleSocket;
-use crate::harness::{Bundle, Lab, tests};
+use crate::harness::{Bundle, Lab, skip, tests};
 
 tests![
     a_request_to_end_reaches_a_container_that_was_not_started,
@@ -19,7 +20,10 @@ tests![
     added_capabilities_that_are_inheritable_become_ambient,
     a_read_only_dev_still_gets_its_devices,
     a_mount_may_come_from_one_before_it,
+    an_idmapped_mount_may_come_from_one_before_it_in_a_user_namespace,
     a_destination_may_be_written_as_the_host_knows_it,
+    a_tmpfs_is_mounted_with_the_mode_of_what_it_hides,
+    the_caller_s_cpus_are_not_the_container_s,
     a_flag_of_a_bind_mount_replaces_those_of_its_source,
     a_bind_mount_without_flags_keeps_those_of_its_source,
     a_path_that_is_masked_twice_is_masked_once,
@@ -43,7 +47,7 @@ tests![
 ];
 
 fn a_request_to_end_reaches_a_container_that_was_not_started(lab: &Lab) {
-    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+    for signal in ["TERM", "INT", "HUP", "QUIT", ""] {
         let container = lab.create(&lab.sleeper());
         container.kill(signal);
         container.wait();
@@ -175,6 +179,28 @@ fn a_mount_may_come_from_one_before_it(lab: &Lab) {
     assert_eq!(lab.run(&bundle).ok().out, "of the first");
 }
 
+fn an_idmapped_mount_may_come_from_one_before_it_in_a_user_namespace(lab: &Lab) {
+    lab.need_corten("runc 1.1 has no id-mapped mounts");
+    let mut bundle = lab.bundle();
+    bundle.userns();
+    let inside = bundle.rootfs().join("first/below");
+    let source = lab.path("source");
+    fs::create_dir_all(source.join("below")).unwrap();
+    fs::write(source.join("below/file"), "of the first\n").unwrap();
+    bundle.bind(&source, "/first", &["bind"]);
+    for (destination, options) in [
+        ("/second", &["bind", "idmap"][..]),
+        ("/third", &["rbind", "ridmap", "ro"]),
+    ] {
+        bundle.bind(&inside, destination, options);
+    }
+    bundle.sh("cat /second/file; stat -c %u:%g /first/below/file /second/file /third/file; touch /third/x");
+    let done = lab.run(&bundle);
+    let expected = "of the first\n65534:65534\n0:0\n0:0\n";
+    assert_eq!((done.out.as_str(), done.code), (expected, 1), "{done:?}");
+    assert!(done.err.contains("Read-only"), "{done:?}");
+}
+
 fn a_destination_may_be_written_as_the_host_knows_it(lab: &Lab) {
     let mut bundle = lab.bundle();
     let file = lab.file("file", "text");
@@ -182,6 +208,58 @@ fn a_destination_may_be_written_as_the_host_knows_it(lab: &Lab) {
     bundle.bind(&file, &destination, &["bind"]);
     bundle.args(&["cat", "/there"]);
     assert_eq!(lab.run(&bundle).ok().out, "text");
+}
+
+fn a_tmpfs_is_mounted_with_the_mode_of_what_it_hides(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    let hidden = bundle.rootfs().join("hidden");
+    fs::create_dir(&hidden).unwrap();
+    fs::set_permissions(&hidden, fs::Permissions::from_mode(0o1710)).unwrap();
+    bundle.mount("tmpfs", "tmpfs", "/hidden", &[]);
+    bundle.mount("tmpfs", "tmpfs", "/missing", &[]);
+    bundle.sh("stat -c %a /hidden /missing; grep -E ' /(hidden|missing) ' /proc/mounts");
+    let out = lab.run(&bundle).ok().out;
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(lines[..2], ["1710", "1777"], "{out}");
+    assert!(lines[2].contains("mode=1710"), "{out}");
+    assert!(!lines[3].contains("mode="), "{out}");
+}
+
+fn the_caller_s_cpus_are_not_the_container_s(lab: &Lab) {
+    lab.need_corten("runc 1.1 keeps them");
+    let list = |text: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("Cpus_allowed_list:"));
+        line.unwrap_or_default().to_owned()
+    };
+    let own = list(&fs::read_to_string("/proc/self/status").unwrap());
+    let Some((first, _)) = own
+        .trim_start_matches("Cpus_allowed_list:")
+        .trim()
+        .split_once(['-', ','])
+    else {
+        skip("there is one CPU");
+    };
+    let narrow = |words: &[&str]| {
+        let mut call = Call::new(lab, &lab.need_program("taskset"));
+        let binary = crate::harness::host::binary().display().to_string();
+        let root = lab.root.display().to_string();
+        for word in [&["-c", first, &binary, "--root", &root][..], words].concat() {
+            call.arg(word);
+        }
+        list(&call.done().ok().out)
+    };
+    let mut bundle = lab.bundle();
+    bundle.args(&["cat", "/proc/self/status"]);
+    let id = lab.id();
+    assert_eq!(narrow(&["run", "--bundle", &bundle.write(), &id]), own);
+    let container = lab.start(&lab.sleeper());
+    assert_eq!(
+        narrow(&["exec", &container.id, "cat", "/proc/self/status"]),
+        own
+    );
+    container.end();
 }
 
 /// The flags of a bind mount, as the container sees them, of a tmpfs with these flags.
@@ -412,7 +490,7 @@ fn help_begins_with_the_name(lab: &Lab) {
         }
     }
     for words in [["foo", "-h"], ["foo", "--help"], ["help", "foo"]] {
-        lab.corten(&words).fails(1, "No help topic for 'foo'");
+        lab.corten(&words).fails(3, "No help topic for 'foo'");
     }
 }
 

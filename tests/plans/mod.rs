@@ -11,6 +11,7 @@ use corten::host::Host;
 use corten::plan::Plan;
 use corten::plan::compile;
 use corten::plan::exec::{self, ExecRequest};
+use corten::plan::mounts::{self, Change};
 use corten::plan::request::{Console, Keyring, Overlay, Pivot, Request, Start};
 use corten::process::terminal::Stay;
 use serde_json::{Value, json};
@@ -151,6 +152,17 @@ pub const CASES: &[Case] = &[
     ("exec_in_user_namespace", || {
         exec(&user_namespace(), Some(String::new()), &Host::ideal())
     }),
+    ("idmapped_mount_of_a_mount", || {
+        let inside = |to: &str| json!({"destination": to, "type": "bind", "source": "rootfs/data/below", "options": ["rbind", "idmap"]});
+        let config = patched(&user_namespace(), &[("/mounts/-", inside("/second"))]);
+        plan(&config, &request(), &Host::ideal())
+    }),
+    ("mounts_add", || {
+        change_mounts(&user_namespace(), Change::Add, &Host::ideal())
+    }),
+    ("mounts_remove", || {
+        change_mounts(&base(), Change::Remove, &Host::ideal())
+    }),
     ("exec_rootless", || {
         exec(&user_namespace(), None, &undelegated())
     }),
@@ -161,6 +173,23 @@ fn plan(config: &Value, request: &Request, host: &Host) -> Plan {
     compile::container(&spec, request, host).unwrap()
 }
 
+fn change_mounts(config: &Value, change: Change, host: &Host) -> Plan {
+    let mounts = json!([
+        {"destination": "/new", "type": "bind", "source": "/srv/new", "options": ["rbind", "ro"]},
+        {"destination": "/new/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=1m"]},
+    ]);
+    let config = patched(config, &[("/mounts", mounts)]);
+    let spec: Spec = serde_json::from_value(config).unwrap();
+    let namespaces = namespaces_of(&spec);
+    mounts::change(&spec, change, &request(), namespaces, host).unwrap()
+}
+
+fn namespaces_of(spec: &Spec) -> i32 {
+    let linux = spec.linux.as_ref().unwrap();
+    let namespaces = linux.namespaces.iter();
+    namespaces.fold(0, |all, one| all | corten::namespaces::flag(one.kind))
+}
+
 fn exec(config: &Value, cgroup: Option<String>, host: &Host) -> Plan {
     exec_into(config, cgroup, None, host)
 }
@@ -168,11 +197,7 @@ fn exec(config: &Value, cgroup: Option<String>, host: &Host) -> Plan {
 fn exec_into(config: &Value, cgroup: Option<String>, unit: Option<String>, host: &Host) -> Plan {
     let spec: Spec = serde_json::from_value(config.clone()).unwrap();
     let process: Process = serde_json::from_value(config["process"].clone()).unwrap();
-    let linux = spec.linux.as_ref().unwrap();
-    let namespaces = linux
-        .namespaces
-        .iter()
-        .fold(0, |all, one| all | corten::namespaces::flag(one.kind));
+    let namespaces = namespaces_of(&spec);
     let request = ExecRequest {
         id: "box".to_owned(),
         namespaces,

@@ -1,6 +1,6 @@
 //! The gates, seen from the runtime: every wait has a deadline and ends when init does.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{PATIENCE, Runtime};
 use crate::error::{Act, Code, Failure, Kind, Result};
@@ -9,7 +9,7 @@ use crate::execute::message;
 use crate::plan::op::Gate;
 use crate::supervise::Signals;
 use crate::sys::poll::{self, Deadline, Watch};
-use crate::sys::{Errno, fs, process};
+use crate::sys::{Errno, descriptor, fs, process, socket};
 
 impl Runtime<'_> {
     pub(super) fn open(&self, gate: Gate) -> crate::sys::Result<()> {
@@ -18,6 +18,18 @@ impl Runtime<'_> {
 
     /// Init's next byte, or the end of its stream.
     pub(super) fn next_byte(&self, what: &str) -> Result<Option<u8>> {
+        self.until_readable(what)?;
+        let mut byte = [0u8; 1];
+        let length = match fs::read(self.near.as_raw_fd(), &mut byte) {
+            Err(Errno(libc::ECONNRESET)) => 0,
+            length => length.act(|| format!("cannot wait until {what}"))?,
+        };
+        self.tell_of_init(self.report.step() + 1);
+        Ok((length == 1).then_some(byte[0]))
+    }
+
+    /// Init has written, or is gone.
+    fn until_readable(&self, what: &str) -> Result<()> {
         let mut deadline = Deadline::after(PATIENCE);
         loop {
             let mut watches = [
@@ -27,13 +39,7 @@ impl Runtime<'_> {
             ];
             poll::wait(&mut watches, deadline).act(|| format!("cannot wait until {what}"))?;
             if watches[0].is_ready() {
-                let mut byte = [0u8; 1];
-                let length = match fs::read(self.near.as_raw_fd(), &mut byte) {
-                    Err(Errno(libc::ECONNRESET)) => 0,
-                    length => length.act(|| format!("cannot wait until {what}"))?,
-                };
-                self.tell_of_init(self.report.step() + 1);
-                return Ok((length == 1).then_some(byte[0]));
+                return Ok(());
             }
             if watches[1].is_ready() {
                 self.stop_if_told()?;
@@ -68,11 +74,25 @@ impl Runtime<'_> {
     pub(super) fn wait(&self, gate: Gate) -> Result<()> {
         match self.next_byte(gate.meaning())? {
             Some(byte) if byte == gate as u8 => Ok(()),
-            Some(_) => Err(Failure::new(
-                Code::System,
-                "init is at another gate than the plan",
-            )),
+            Some(_) => Err(another_gate()),
             None => Err(self.end_of_init()),
+        }
+    }
+
+    /// A gate whose byte brings a descriptor.
+    pub(super) fn wait_for_descriptor(&self, gate: Gate) -> Result<OwnedFd> {
+        let act = || format!("cannot wait until {}", gate.meaning());
+        self.until_readable(gate.meaning())?;
+        let mut byte = [0u8; 1];
+        let received = match socket::receive_descriptor(self.near.as_raw_fd(), &mut byte) {
+            Err(Errno(libc::ECONNRESET)) => return Err(self.end_of_init()),
+            received => received.act(act)?,
+        };
+        self.tell_of_init(self.report.step() + 1);
+        match (received.length, received.fd.map(descriptor::owned)) {
+            (0, _) => Err(self.end_of_init()),
+            (_, Some(fd)) if byte[0] == gate as u8 => Ok(fd),
+            _ => Err(another_gate()),
         }
     }
 
@@ -83,10 +103,7 @@ impl Runtime<'_> {
 
     pub(super) fn wait_for_execution(&self) -> Result<()> {
         match self.next_byte("the program is executed")? {
-            Some(_) => Err(Failure::new(
-                Code::System,
-                "init is at another gate than the plan",
-            )),
+            Some(_) => Err(another_gate()),
             None => self.init_failure().map_or(Ok(()), Err),
         }
     }
@@ -107,6 +124,10 @@ impl Runtime<'_> {
             Err(errno) => Failure::system("cannot wait for init", errno),
         }
     }
+}
+
+fn another_gate() -> Failure {
+    Failure::new(Code::System, "init is at another gate than the plan")
 }
 
 /// A signal that asks the runtime to end ends the creation, cleanly.

@@ -7,6 +7,15 @@ use super::{Slot, text};
 use crate::config::DeviceType;
 use crate::sys::credentials::CapabilitySets;
 
+/// Whose mode the root of a new filesystem has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// What its options say, or the kernel.
+    Own,
+    /// That of the directory which it is going to hide, if there is one.
+    OfDestination,
+}
+
 /// What a mount point has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MountPoint {

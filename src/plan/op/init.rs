@@ -7,8 +7,8 @@ use std::fmt;
 
 use super::words::{Attrs, Namespaces, Parameters, capabilities, limit_sentence, set_attributes};
 use super::{
-    Attestation, Filesystem, Follow, Gate, MountPoint, Node, Overlay, Propagation, Slot, Upper,
-    namespace_name, text,
+    Attestation, Filesystem, Follow, Gate, Mode, MountPoint, Node, Overlay, Propagation, Slot,
+    Upper, namespace_name, text,
 };
 use crate::config::{DeviceType, NamespaceType};
 use crate::hooks::plan::PreparedHook;
@@ -26,6 +26,8 @@ pub enum InitOp {
     OutliveRuntime,
     /// Default dispositions, empty mask: Rust ignores SIGPIPE.
     ResetSignals,
+    /// sched_setaffinity(2): to what CPUs the caller keeps itself is its own affair.
+    ResetAffinity,
     /// setsid(2): no signal and no terminal of the caller's session reaches the program.
     LeadSession,
     /// prctl(PR_SET_MM_MAP): /proc/self/exe is not the runtime's binary any more (CVE-2019-5736).
@@ -98,9 +100,8 @@ pub enum InitOp {
         filesystem: Filesystem,
         mount: Slot,
         destination: CString,
+        mode: Mode,
     },
-    /// The mode of the directory that a tmpfs is going to hide.
-    TakeMode { mount: Slot, destination: CString },
     /// Labels a filesystem's root for SELinux, where the filesystem takes no label with its options.
     LabelMount { mount: Slot, label: CString },
     /// Owner and mode of the directory that an empty volume is going to hide, as Docker does.
@@ -126,12 +127,18 @@ pub enum InitOp {
         reach: Reach,
         namespace: Slot,
     },
+    /// sendmsg(2): a copy whose ids only the runtime may map.
+    HandOverTree { mount: Slot },
     /// move_mount(2).
     AttachTree {
         mount: Slot,
         destination: CString,
         point: MountPoint,
     },
+    /// openat(2) of the /proc of the namespace that init comes from.
+    OpenHostProc,
+    /// umount2(2) of what is mounted there.
+    Unmount(CString),
     /// mount_setattr(2) and fsconfig(2) on what is mounted there.
     Remount {
         destination: CString,
@@ -233,6 +240,8 @@ pub enum InitOp {
     },
     /// There is no program: `start` is refused (runtime.md, Start).
     RefuseStart,
+    /// exit_group(2): what there was to do is done.
+    End,
     /// execve(2).
     Execute {
         args: CStringArray,
@@ -245,6 +254,7 @@ impl fmt::Display for InitOp {
         match self {
             Self::DieWithRuntime => f.write_str("die if the runtime dies"),
             Self::OutliveRuntime => f.write_str("go on when the runtime is gone"),
+            Self::ResetAffinity => f.write_str("run on every CPU that its cgroup has"),
             Self::ResetSignals => f.write_str("reset signal dispositions"),
             Self::LeadSession => f.write_str("lead a session of its own"),
             Self::LetGoOfExecutable => f.write_str("let go of the runtime's executable"),
@@ -330,15 +340,19 @@ impl fmt::Display for InitOp {
             Self::CreateFilesystem {
                 filesystem,
                 destination,
+                mode,
                 ..
-            } => write!(
-                f,
-                "make a {filesystem} for {}{}",
-                text(destination),
-                Parameters(&filesystem.parameters)
-            ),
-            Self::TakeMode { destination, .. } => {
-                write!(f, "give it the mode of {}", text(destination))
+            } => {
+                let with = match mode {
+                    Mode::Own => "",
+                    Mode::OfDestination => " with the mode of that",
+                };
+                let parameters = Parameters(&filesystem.parameters);
+                write!(
+                    f,
+                    "make a {filesystem} for {}{with}{parameters}",
+                    text(destination)
+                )
             }
             Self::LabelMount { label, .. } => write!(f, "give it the label {}", text(label)),
             Self::OwnVolume { destination, .. } => {
@@ -356,7 +370,11 @@ impl fmt::Display for InitOp {
                 attributes, reach, ..
             } => set_attributes(f, *attributes, *reach),
             Self::MapIds { .. } => f.write_str("map its ids"),
+            Self::HandOverTree { .. } => f.write_str("show it to the runtime"),
             Self::AttachTree { destination, .. } => write!(f, "mount it on {}", text(destination)),
+            Self::OpenHostProc => f.write_str("keep the host's /proc at hand"),
+            Self::Unmount(destination) => write!(f, "unmount {}", text(destination)),
+            Self::End => f.write_str("end"),
             Self::Remount {
                 destination,
                 attributes,

@@ -14,8 +14,8 @@ mod words;
 
 pub use about::{About, Phase};
 pub use arguments::{
-    Attestation, Birthplace, Filesystem, Follow, IdMaps, IdRange, Layer, MapWriter, MountPoint,
-    Node, Overlay, Propagation, Stage, Upper,
+    Attestation, Birthplace, Filesystem, Follow, IdMaps, IdRange, Layer, MapWriter, Mode,
+    MountPoint, Node, Overlay, Propagation, Stage, Upper,
 };
 pub use init::InitOp;
 pub use runtime::RuntimeOp;
@@ -101,6 +101,10 @@ pub enum Gate {
     NetworkMade = 9,
     /// systemd has moved init into the container's cgroup.
     Moved = 10,
+    /// Init has copied a tree that only it sees, which comes with the byte.
+    TreeCopied = 11,
+    /// The runtime has mapped the ids of that copy.
+    TreeMapped = 12,
 }
 
 impl Gate {
@@ -113,8 +117,11 @@ impl Gate {
             | Self::Recorded
             | Self::Adopted
             | Self::Moved
-            | Self::NetworkMade => Actor::Runtime,
-            Self::MountsReady | Self::Prepared | Self::ListenerExpected => Actor::Init,
+            | Self::NetworkMade
+            | Self::TreeMapped => Actor::Runtime,
+            Self::MountsReady | Self::Prepared | Self::ListenerExpected | Self::TreeCopied => {
+                Actor::Init
+            }
         }
     }
 
@@ -131,6 +138,8 @@ impl Gate {
             Self::ListenerExpected => "the system call filter is about to be loaded",
             Self::Moved => "init is in the container's cgroup",
             Self::NetworkMade => "the network namespace is made",
+            Self::TreeCopied => "the tree is copied",
+            Self::TreeMapped => "its ids are mapped",
         }
     }
 }

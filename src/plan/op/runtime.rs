@@ -108,6 +108,8 @@ pub enum RuntimeOp {
         reach: Reach,
         namespace: Slot,
     },
+    /// recvmsg(2) of a copy that init has made, where only init sees the source.
+    TakeOverTree { mount: Slot },
     /// pidfd_open(2) of the container's first process, and its cgroup or one below it, for exec.
     OpenContainer { cgroup: Option<String> },
     /// clone3(2).
@@ -247,6 +249,7 @@ impl fmt::Display for RuntimeOp {
                 f.write_str("clear flags of the host's mount in a user namespace")
             }
             Self::MapIds { .. } => f.write_str("map its ids"),
+            Self::TakeOverTree { .. } => f.write_str("take the copy that init has made"),
             Self::OpenContainer { cgroup } => match cgroup.as_deref() {
                 None | Some("") => f.write_str("open the container's first process"),
                 Some(cgroup) => write!(

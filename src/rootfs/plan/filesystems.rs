@@ -5,7 +5,7 @@ use std::ffi::CString;
 use super::Room;
 use super::mounts::{Entry, adorn, idmap};
 use crate::error::{Failure, Field, Result};
-use crate::plan::op::{Filesystem, InitOp, MountPoint, Slot};
+use crate::plan::op::{Filesystem, InitOp, Mode, MountPoint, Slot};
 use crate::plan::{Planner, annotations, c_string};
 use crate::rootfs::options::MountOptions;
 use crate::sys::mount::Attributes;
@@ -142,18 +142,14 @@ fn detached_filesystem(
             filesystem,
             mount,
             destination: entry.destination.clone(),
+            mode: if takes_mode {
+                Mode::OfDestination
+            } else {
+                Mode::Own
+            },
         },
         entry.field.clone(),
     );
-    if takes_mode {
-        planner.init(
-            InitOp::TakeMode {
-                mount,
-                destination: destination.clone(),
-            },
-            entry.field.clone(),
-        );
-    }
     if let Some(label) = label {
         let field = Field::new("linux.mountLabel");
         planner.init(InitOp::LabelMount { mount, label }, field);
@@ -200,6 +196,7 @@ fn idmapped_filesystem(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>
             filesystem,
             mount,
             destination: entry.destination.clone(),
+            mode: Mode::Own,
         },
         entry.field.clone(),
     );

@@ -167,6 +167,7 @@ mod tests {
             namespaces: &namespaces,
             host: &Host::ideal(),
             cgroup: None,
+            place: crate::rootfs::plan::Place::Host,
         };
         question(&Late::of(&room), &room)
     }

@@ -3,11 +3,13 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use super::{Room, clean, filesystems, root_path};
+use super::{Place, Room, clean, filesystems, root_path};
 use crate::config::{Mount, NamespaceType};
 use crate::error::{Failure, Field, Result};
 use crate::namespaces::plan::id_maps;
-use crate::plan::op::{Filesystem, Follow, IdMaps, IdRange, InitOp, MountPoint, RuntimeOp, Slot};
+use crate::plan::op::{
+    Filesystem, Follow, Gate, IdMaps, IdRange, InitOp, MountPoint, RuntimeOp, Slot,
+};
 use crate::plan::{Planner, c_string};
 use crate::rootfs::options::{self, IdBase, IdMapping, MountOptions, Switch};
 use crate::sys::mount::{Attributes, Reach};
@@ -240,7 +242,8 @@ fn bind_tree(
     let mount = planner.slot();
     // What the mounts before it have put into the container only init sees.
     let is_inside = source.starts_with(root_path(room.spec, &room.request.bundle))
-        && room.request.overlay.is_none();
+        && room.request.overlay.is_none()
+        && room.place == Place::Host;
     let source = c_string(source.into_os_string().into_encoded_bytes(), || {
         entry.field.clone().leaf("source")
     })?;
@@ -250,11 +253,7 @@ fn bind_tree(
         Follow::Links
     };
     let idmap = idmap(planner, room, entry)?;
-    let by_init = match idmap {
-        // Mapping takes the privileges of the host over the filesystem.
-        Some(_) => is_inside && !room.namespaces.is_other(NamespaceType::User),
-        None => is_inside || !room.runtime_clones(),
-    };
+    let in_user_namespace = room.namespaces.is_other(NamespaceType::User);
     let field = || entry.field.clone();
     let tree = Tree {
         source,
@@ -262,10 +261,12 @@ fn bind_tree(
         mount,
         follow,
     };
-    if by_init {
-        clone_in_init(planner, tree, idmap, field);
-    } else {
-        clone_in_runtime(planner, tree, idmap, field);
+    let by_init = is_inside || idmap.is_none() && !room.runtime_clones();
+    match (by_init, idmap) {
+        (false, idmap) => clone_in_runtime(planner, tree, idmap, field),
+        // Mapping takes the privileges of the host over the filesystem.
+        (true, Some(idmap)) if in_user_namespace => clone_in_both(planner, tree, idmap, field),
+        (true, idmap) => clone_in_init(planner, tree, idmap, field),
     }
     if entry.kind == "volume" {
         let destination = entry.destination.clone();
@@ -275,7 +276,7 @@ fn bind_tree(
         );
     }
     let attributes = entry.bind_attributes(room);
-    if !by_init && room.namespaces.is_other(NamespaceType::User) && entry.options.clear != 0 {
+    if !by_init && in_user_namespace && entry.options.clear != 0 {
         let clear = entry.options.clear;
         planner.prepare(
             RuntimeOp::RespectFlags { mount, clear },
@@ -356,6 +357,27 @@ fn clone_in_runtime(
         };
         planner.prepare(op, field());
     }
+}
+
+/// Init copies what it alone sees; the runtime maps the ids of the copy.
+fn clone_in_both(
+    planner: &mut Planner,
+    tree: Tree,
+    (reach, namespace): (Reach, Slot),
+    field: impl Fn() -> Field,
+) {
+    let mount = tree.mount;
+    clone_in_init(planner, tree, None, &field);
+    let taken = planner.slot();
+    planner.init(InitOp::HandOverTree { mount }, field());
+    planner.runtime(RuntimeOp::TakeOverTree { mount: taken }, field());
+    let op = RuntimeOp::MapIds {
+        mount: taken,
+        reach,
+        namespace,
+    };
+    planner.runtime(op, field());
+    planner.meet(Gate::TreeMapped);
 }
 
 /// Flags and propagation, while the mount is detached.

@@ -14,6 +14,8 @@ impl InitOp {
                 "From here on the container is recorded and depends on the runtime no more.";
             Self::ResetSignals => Birth, "signal(7)", [rt_sigprocmask rt_sigaction umask],
                 "A program inherits ignored and blocked signals, and would not notice that it should end.";
+            Self::ResetAffinity => Birth, "sched_setaffinity(2)", [sched_setaffinity],
+                "An engine that keeps itself to some CPUs does not mean its containers; those have linux.resources.cpu.cpus.";
             Self::LeadSession => Birth, "setsid(2)", [setsid],
                 "No signal and no terminal of the caller's session may reach the container.";
             Self::LetGoOfExecutable => Birth, "PR_SET_MM(2const)", [prctl mprotect],
@@ -70,10 +72,8 @@ impl InitOp {
             Self::MountFilesystem { .. } => Mounts, "fsopen(2)",
                 [fsopen fsconfig fsmount move_mount openat2 openat mkdirat fstat readlinkat read],
                 "A filesystem is made first and attached last, on a directory that is found without leaving the root.";
-            Self::CreateFilesystem { .. } => Mounts, "fsopen(2)", [fsopen fsconfig fsmount read],
+            Self::CreateFilesystem { .. } => Mounts, "fsopen(2)", [fsopen fsconfig fsmount openat2 fstat read],
                 "It is filled before anybody can see it, so it is attached nowhere yet.";
-            Self::TakeMode { .. } => Mounts, "fchmod(2)", [fchmod openat2 openat fstat],
-                "A directory should not change its permissions because a tmpfs covers it.";
             Self::LabelMount { .. } => Mounts, "setxattr(2)", [openat fsetxattr],
                 "The kernel made this filesystem with the ipc namespace, and takes no label for it as a mount option any more.";
             Self::OwnVolume { .. } => Mounts, "fchownat(2)",
@@ -88,9 +88,17 @@ impl InitOp {
                 "A bind mount takes its flags from its source; these are the ones asked for, set before anybody sees it.";
             Self::MapIds { .. } => Mounts, "mount_setattr(2)", [mount_setattr],
                 "Files keep their owners on the disk and appear with the container's ids.";
+            Self::HandOverTree { .. } => Mounts, "mount_setattr(2)", [sendmsg],
+                "Only init sees its source, and only the runtime has the privileges over its filesystem that mapping takes.";
             Self::AttachTree { .. } => Mounts, "move_mount(2)",
                 [move_mount openat2 openat mkdirat mknodat fstat readlinkat],
                 "The mount becomes visible at its place, found without leaving the root.";
+            Self::OpenHostProc => Birth, "proc_pid_fd(5)", [openat],
+                "A mount is taken away by the descriptor that found it, and only through a procfs can umount2(2) be given one.";
+            Self::Unmount(_) => Mounts, "umount2(2)", [umount2 openat2 fstat fchdir],
+                "It leaves the container's tree; who has a file of it open keeps that.";
+            Self::End => Program, "exit_group(2)", [exit_group],
+                "There is no program to become: this process was here to change mounts.";
             Self::Remount { .. } => Mounts, "mount_setattr(2)",
                 [mount_setattr fspick fsconfig openat2 openat fstat read],
                 "The mount is there already; only its options change.";

@@ -78,6 +78,8 @@ impl RuntimeOp {
                 "A container with a user namespace may not take away what the host restricted.";
             Self::MapIds { .. } => Mounts, "mount_setattr(2)", [mount_setattr],
                 "Files keep their owners on the disk and appear with the container's ids.";
+            Self::TakeOverTree { .. } => Anywhere, "unix(7)", [recvmsg ppoll],
+                "Its source is a mount of the container's own, which the runtime does not see.";
             Self::OpenContainer { .. } => Record, "pidfd_open(2)", [pidfd_open openat openat2 fstat read],
                 "A number may be reused, a descriptor of a process means this one for ever.";
             Self::StartInit { .. } => Clone, "clone(2)",
