@@ -21,11 +21,23 @@ pub fn bytes(flag: &str, text: &str) -> Result<i64> {
         Some((place, 't')) => (&number[..place], 40),
         _ => (number, 0),
     };
-    let value: i64 = digits.parse().map_err(|_| wrong(flag, text, what))?;
-    value
-        .checked_mul(1 << shift)
-        .filter(|bytes| *bytes >= 0)
-        .ok_or_else(|| wrong(flag, text, what))
+    scaled(digits, 1 << shift).ok_or_else(|| wrong(flag, text, what))
+}
+
+/// A number, with up to nine digits behind the point, times a unit.
+fn scaled(digits: &str, unit: i64) -> Option<i64> {
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let are_digits = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !are_digits(whole) || !are_digits(part) || part.len() > 9 || whole.len() + part.len() == 0 {
+        return None;
+    }
+    let number = |digits: &str| match digits {
+        "" => Some(0),
+        digits => digits.parse::<i64>().ok(),
+    };
+    let billionths = i128::from(number(&format!("{part:0<9}"))?) * i128::from(unit);
+    let below = i64::try_from(billionths / 1_000_000_000).ok()?;
+    number(whole)?.checked_mul(unit)?.checked_add(below)
 }
 
 /// Processors, `1.5` or `.5`, as microseconds of a period of 100 milliseconds; at least a hundredth.
@@ -63,11 +75,15 @@ mod tests {
             ("512M", 512 << 20),
             ("2gb", 2 << 30),
             ("2GiB", 2 << 30),
+            ("1.5g", 3 << 29),
+            (".5k", 512),
+            ("1.", 1),
+            ("0.0001k", 0),
             ("-1", -1),
         ] {
             assert_eq!(bytes("--memory", text).unwrap(), size, "{text}");
         }
-        for text in ["", "m", "-2", "1x", "1.5m", "99999999999g"] {
+        for text in ["", ".", "m", "-2", "1x", "1.5.5m", "1.-5m", "99999999999g"] {
             assert!(bytes("--memory", text).is_err(), "{text}");
         }
     }

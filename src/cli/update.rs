@@ -90,7 +90,7 @@ impl Subcommand for Update {
     fn run(self, call: &Call) -> Result<u8> {
         let (mut container, _lock) = Container::open_locked(&call.root()?, &Id::parse(&self.id)?)?;
         let shares = self.shares(&container)?;
-        let wanted = self.wanted()?;
+        let wanted = without_kernel_memory(call, self.wanted()?);
         if let Some(failure) = config::check_resources(&wanted).into_iter().next() {
             return Err(failure);
         }
@@ -183,6 +183,18 @@ impl Update {
             ..Resources::default()
         })
     }
+}
+
+/// It was a limit of cgroup v1, and callers may still send it: runc says this and goes on.
+fn without_kernel_memory(call: &Call, mut wanted: Resources) -> Resources {
+    let Some(memory) = &mut wanted.memory else {
+        return wanted;
+    };
+    if memory.kernel.take().is_some() | memory.kernel_tcp.take().is_some() {
+        call.log
+            .note("warning: Kernel memory settings are ignored and will be removed");
+    }
+    wanted
 }
 
 fn read(file: &str) -> Result<Resources> {

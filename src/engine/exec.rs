@@ -221,7 +221,16 @@ fn process(request: &ExecRequest, spec: &Spec) -> Result<Process> {
             "Cwd property must not be empty",
         ));
     }
-    Ok(process)
+    if !process.cwd.starts_with('/') {
+        return Err(Failure::config(
+            Field::new("process.cwd"),
+            "Cwd must be an absolute path",
+        ));
+    }
+    match config::check_environment(&process.env).into_iter().next() {
+        Some(failure) => Err(failure),
+        None => Ok(process),
+    }
 }
 
 fn read(path: &Path) -> Result<Process> {

@@ -447,6 +447,22 @@ pub const ROWS: &[Row] = &[
         log: Log::Anything,
         ..FAILS
     },
+    Row {
+        situation: "exec in a relative directory",
+        before: &[RUN_DETACHED],
+        command: "exec --cwd tmp @id true",
+        code: 255,
+        says: &["Cwd must be an absolute path"],
+        ..FAILS
+    },
+    Row {
+        situation: "exec with a variable that is none",
+        before: &[RUN_DETACHED],
+        command: "exec --env A=b --env C @id env",
+        code: 255,
+        says: &["exec failed: ", "="],
+        ..FAILS
+    },
     // ---- state, list, ps, events ----
     Row {
         situation: "state",
@@ -610,6 +626,15 @@ pub const ROWS: &[Row] = &[
         command: "pause @id",
         says: &["container not running"],
         ..FAILS
+    },
+    Row {
+        situation: "update of the kernel's memory, which cgroup v2 has no limit for",
+        before: &[RUN_DETACHED],
+        command: "update --kernel-memory 1m @id",
+        says: &["Kernel memory settings are ignored and will be removed"],
+        log: Log::Anything,
+        status: Some("running"),
+        ..OK
     },
     Row {
         situation: "update of a share of the cache that there is not",

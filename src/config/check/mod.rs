@@ -115,6 +115,13 @@ pub fn check_resources(limits: &super::Resources) -> Vec<Failure> {
     findings.failures
 }
 
+/// What is wrong with an environment.
+pub fn check_environment(env: &[String]) -> Vec<Failure> {
+    let mut findings = Findings::default();
+    process::environment(env, &mut findings);
+    findings.failures
+}
+
 /// Whether a container may have this id. It becomes a file name, and a part of a cgroup's.
 pub fn check_id(id: &str) -> Result<()> {
     let first = |byte: &u8| byte.is_ascii_alphanumeric() || b"_+".contains(byte);

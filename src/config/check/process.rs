@@ -95,7 +95,7 @@ fn through_descriptor(path: &str) -> bool {
     }
 }
 
-fn environment(env: &[String], findings: &mut Findings) {
+pub(super) fn environment(env: &[String], findings: &mut Findings) {
     for (index, entry) in env.iter().enumerate() {
         let text = match entry.find('=') {
             None => format!("{:?} has no \"=\"", shortened(entry)),
