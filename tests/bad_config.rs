@@ -321,6 +321,10 @@ const CASES: &[Case] = &[
         "mounts[1].destination: /a/../../b leaves the root filesystem",
     ),
     (
+        &[("/mounts/1/destination", r#""/x/./..//""#)],
+        "mounts[1].destination: is the root filesystem itself, which cannot be covered",
+    ),
+    (
         &[("/mounts/1/destination", r#""/x/../proc/self/attr""#)],
         "mounts[1].destination: cannot be mounted: /x/../proc/self/attr is inside /proc",
     ),

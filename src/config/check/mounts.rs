@@ -16,6 +16,7 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
                 continue;
             }
         };
+        covers_root(index, mount, &options, findings);
         source(index, mount, &options, findings);
         filesystem(index, mount, &options, findings);
         mappings(index, mount, &options, spec, findings);
@@ -44,6 +45,18 @@ fn destination(index: usize, mount: &Mount, findings: &mut Findings) {
         findings.refuse(
             field(),
             format!("cannot be mounted: {path} is inside /proc"),
+        );
+    }
+}
+
+/// What is mounted on the root filesystem itself would be seen by way of `..` alone: the program's root lies below it.
+fn covers_root(index: usize, mount: &Mount, options: &MountOptions<'_>, findings: &mut Findings) {
+    let is_mount =
+        options.bind.is_some() || mount.kind.as_deref().is_some_and(|kind| kind != "none");
+    if is_mount && !options.remount && clean(&mount.destination).is_empty() {
+        findings.refuse(
+            Field::index("mounts", index).leaf("destination"),
+            "is the root filesystem itself, which cannot be covered",
         );
     }
 }

@@ -215,10 +215,7 @@ fn bind_source(room: &Room<'_>, entry: &Entry<'_>) -> PathBuf {
 }
 
 fn bind(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>, source: PathBuf) -> Result<()> {
-    if let Some((key, _)) = entry.options.data.first() {
-        let text = format!("{key:?} is no option of a bind mount");
-        return Err(Failure::config(entry.field.clone().leaf("options"), text));
-    }
+    refuse_data(entry)?;
     if entry.source().is_empty() {
         return Err(Failure::config(
             entry.field.clone().leaf("source"),
@@ -230,6 +227,14 @@ fn bind(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>, source: PathB
         _ => Reach::One,
     };
     bind_tree(planner, room, entry, source, reach)
+}
+
+fn refuse_data(entry: &Entry<'_>) -> Result<()> {
+    let Some((key, _)) = entry.options.data.first() else {
+        return Ok(());
+    };
+    let text = format!("{key:?} is no option of a bind mount");
+    Err(Failure::config(entry.field.clone().leaf("options"), text))
 }
 
 fn bind_tree(
@@ -528,7 +533,8 @@ fn cgroup(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>) -> Result<(
         let filesystem = Filesystem {
             kind: c"cgroup2".to_owned(),
             source: Some(c"cgroup".to_owned()),
-            parameters: Vec::new(),
+            // From another cgroup namespace than the first the kernel reads them, and changes nothing for the host.
+            parameters: filesystems::parameters(entry, &entry.options)?,
             attributes: entry.options.set,
         };
         return filesystems::mount_filesystem(
@@ -541,6 +547,7 @@ fn cgroup(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>) -> Result<(
     }
     // A cgroup2 mounted from the initial cgroup namespace would take the host's mount options over, so
     // the host's mount is bound. Without privileges, only the own part: the rest is not the container's.
+    refuse_data(entry)?;
     let source = match room.cgroup {
         Some(own) if room.in_new_user_namespace() => {
             room.host.cgroup.mount.join(own.trim_start_matches('/'))

@@ -27,6 +27,13 @@ pub const ROWS: &[Row] = &[
         "mounts[7].destination",
         "/a/../../b leaves the root filesystem",
     ),
+    config(
+        46,
+        "a mount over the root filesystem",
+        |scene| { scene.bundle.mount("tmpfs", "tmpfs", "/", &[]); },
+        "mounts[7].destination",
+        "is the root filesystem itself, which cannot be covered",
+    ),
     refused(
         47,
         "a source that is not there",
@@ -43,6 +50,12 @@ pub const ROWS: &[Row] = &[
         49,
         "an unknown option of a file system",
         |scene| { scene.bundle.mount("tmpfs", "tmpfs", "/mnt", &["colour=blue"]); },
+        &["mounts[7]", "colour"],
+    ),
+    refused(
+        49,
+        "an unknown option of the cgroup's file system",
+        |scene| { scene.bundle.mount("cgroup", "cgroup", "/mnt", &["colour=blue"]); },
         &["mounts[7]", "colour"],
     ),
     config(
