@@ -383,9 +383,12 @@ impl<'a> Runtime<'a> {
             RuntimeOp::OpenNamespace {
                 path, namespace, ..
             } => {
-                let file = fs::openat(fs::AT_FDCWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
-                    .act(act)?;
-                self.fill(*namespace, descriptor::owned(file));
+                let file = namespaces::run::open(path).act(act)?;
+                if namespaces::run::is_hosts_mounts(&file)? {
+                    let why = "the container's mounts would be the host's";
+                    return Err(Failure::new(Code::Config, act()).because(why));
+                }
+                self.fill(*namespace, file);
                 Ok(())
             }
             RuntimeOp::OpenNamespaces { list } => {

@@ -26,6 +26,23 @@ pub fn make_network(hand: impl FnOnce(RawFd) -> Result<()>) -> Result<()> {
     made
 }
 
+/// Runtime: one that is joined, whatever is found at its path.
+pub fn open(path: &CStr) -> Result<OwnedFd> {
+    fs::openat(AT_FDCWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0).map(descriptor::owned)
+}
+
+/// Runtime: whether this is the mount namespace of the runtime or of the first process. Init would mount there, and change the
+/// root of everything.
+pub fn is_hosts_mounts(namespace: &OwnedFd) -> crate::Result<bool> {
+    let act = || "cannot look at the mount namespace of the host";
+    let found = fs::fstat(namespace.as_raw_fd()).act(act)?;
+    let is_found =
+        |data: &std::fs::Metadata| (data.st_dev(), data.st_ino()) == (found.st_dev, found.st_ino);
+    let own = std::fs::metadata("/proc/self/ns/mnt").act(act)?;
+    // Whoever may not look at that of the first process may not join it either.
+    Ok(is_found(&own) || std::fs::metadata("/proc/1/ns/mnt").is_ok_and(|first| is_found(&first)))
+}
+
 /// Init: unshare(CLONE_NEWTIME) made a namespace for children; init enters it itself, which
 /// setns(2) allows a process with one thread (time_namespaces(7)).
 pub fn enter_time_namespace() -> Result<()> {
@@ -114,4 +131,20 @@ pub fn compare_own(own: RawFd, container: RawFd, namespaces: i32) -> Result<()> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mounts_of_the_host_are_known_and_nothing_else_is_taken_for_them() {
+        let is_hosts = |path: &CStr| is_hosts_mounts(&open(path).unwrap()).unwrap();
+        assert!(is_hosts(c"/proc/self/ns/mnt"));
+        assert!(!is_hosts(c"/proc/self/ns/uts"));
+        assert!(!is_hosts(c"/dev/null"));
+        if open(c"/proc/1/ns/mnt").is_ok() {
+            assert!(is_hosts(c"/proc/1/ns/mnt"));
+        }
+    }
 }

@@ -13,6 +13,7 @@ tests![
     namespaces_are_joined_by_path,
     a_pid_namespace_is_joined,
     a_mount_namespace_is_joined,
+    the_mount_namespace_of_the_host_is_not_joined,
     a_namespace_of_another_type_is_refused,
     a_missing_namespace_is_named,
     duplicate_namespaces_are_refused,
@@ -369,6 +370,19 @@ fn the_network_of_a_named_namespace_is_used(lab: &Lab) {
     let done = lab.run(&bundle);
     ip("ip netns del NAME; umount /run/netns");
     assert_eq!(done.ok().out, theirs);
+}
+
+fn the_mount_namespace_of_the_host_is_not_joined(lab: &Lab) {
+    lab.need_corten("runc joins it, and its root becomes that of everything");
+    let mut bundle = lab.bundle();
+    bundle.join("mount", "/proc/self/ns/mnt");
+    let call = lab.run_call(&bundle, &[], &lab.id());
+    // In one of its own, which alone would be lost if it were joined.
+    let script = "exec unshare --mount sh -c '\"$@\"; code=$?; ls /proc/self/ns/mnt >&2 && exit $code' sh \"$@\"";
+    let done = call.within(lab, script).done();
+    let done = done.fails(1, "the container's mounts would be the host's");
+    assert!(done.err.contains("linux.namespaces["), "{done:?}");
+    assert!(done.err.contains("/proc/self/ns/mnt"), "{done:?}");
 }
 
 fn a_container_without_a_mount_namespace_never_mounts_on_the_host(lab: &Lab) {
