@@ -11,6 +11,7 @@ const NOT_EXECUTED: i32 = 255;
 
 /// After `start` the container has begun, and a program that execve(2) refuses is its end: a line on its standard
 /// error and a status, as with runc. So an engine shows both where it shows what a program said.
+#[inline(never)] // a frame of its own: init's is touched by every container
 pub fn not_executed(report: &Report, path: &CStr, errno: Errno) -> ! {
     let mut buffer = [0u8; 1024];
     let detail_length = report.detail_into(&mut buffer[..512]);
