@@ -82,6 +82,10 @@ class Floor:
     def __init__(self, program, ground):
         self.command = [program, ground.merged, ground.etc, f"{CGROUP}/floor"]
 
+    def exec(self, pid, cgroup):
+        """What it is for exec in the container of a process."""
+        return [self.command[0], str(pid), cgroup]
+
     @classmethod
     def build(cls, ground):
         os.makedirs(f"{ground.work}/include", exist_ok=True)
@@ -135,9 +139,18 @@ def alive(bench, kind):
             ready.append(runtime)
         except Failed as failed:
             print(failed, file=sys.stderr)
+
+    def once(subject):
+        command = exec_floor if subject is bench.floor else subject(*words)
+        return {"wall": bench.launcher.run(command).wall}
+
+    if not ready:
+        return
+    first = ready[0]
+    exec_floor = bench.floor.exec(first.pid("alive"), f"{CGROUP}/{first.name}-alive")
     for title, words in (("exec", ["exec", "alive", *TRUE]), ("state", ["state", "alive"]), ("kill", ["kill", "alive", "WINCH"])):
-        once = lambda runtime: {"wall": bench.launcher.run(runtime(*words)).wall}
-        bench.interleave(f"{title} {kind}", once, ready)
+        floor = [bench.floor] if (title, kind) == ("exec", "docker") else []
+        bench.interleave(f"{title} {kind}", once, ready + floor)
     for runtime in ready:
         bench.stop(runtime, ["alive"])
 
