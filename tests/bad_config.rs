@@ -321,6 +321,10 @@ const CASES: &[Case] = &[
         "mounts[1].destination: /a/../../b leaves the root filesystem",
     ),
     (
+        &[("/linux/timeOffsets", r#"{"realtime": {"secs": 1}}"#)],
+        "linux.timeOffsets.realtime: unknown field `realtime`, expected `monotonic` or `boottime`",
+    ),
+    (
         &[("/mounts/1/destination", r#""/x/./..//""#)],
         "mounts[1].destination: is the root filesystem itself, which cannot be covered",
     ),

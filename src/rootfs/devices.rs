@@ -132,12 +132,17 @@ fn make(planner: &mut Planner, path: &str, node: Node, making: Making, field: Fi
         planner.init(InitOp::MakeDevice { path, node }, field);
         return Ok(());
     }
-    bind(planner, path, making, field);
+    let point = MountPoint::Device {
+        kind: node.kind,
+        major: node.major,
+        minor: node.minor,
+    };
+    bind(planner, path, making, point, field);
     Ok(())
 }
 
 /// The host's node of the same name.
-fn bind(planner: &mut Planner, path: CString, making: Making, field: Field) {
+fn bind(planner: &mut Planner, path: CString, making: Making, point: MountPoint, field: Field) {
     let mount = planner.slot();
     let (source, reach, follow) = (path.clone(), Reach::One, Follow::Links);
     if making == Making::BindByRuntime {
@@ -161,7 +166,7 @@ fn bind(planner: &mut Planner, path: CString, making: Making, field: Field) {
         InitOp::AttachTree {
             mount,
             destination: path,
-            point: MountPoint::LikeSource,
+            point,
         },
         field,
     );

@@ -93,6 +93,13 @@ pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoi
         MountPoint::OrdinaryDirectory => (Walk::NoLinks, Make::Directory),
         MountPoint::LikeSource => (Walk::Links, Make::Like(mount)),
         MountPoint::LikeSourceNoFollow => (Walk::LastLinkItself, Make::Like(mount)),
+        MountPoint::Device { kind, major, minor } => {
+            if !is_device(mount, kind, fs::device_number(major, minor))? {
+                init.report.explain(b"the host's file is not that device");
+                return Err(Errno(libc::ENODEV));
+            }
+            (Walk::Links, Make::File)
+        }
     };
     let target = match resolve::open_or_make(root, destination, walk, make) {
         Err(Errno(libc::ELOOP | libc::ENOTDIR)) if point == MountPoint::OrdinaryDirectory => {
@@ -433,12 +440,21 @@ pub fn make_device(init: &Init<'_>, path: &CStr, node: &Node) -> Result<()> {
     made
 }
 
-fn make_node(init: &Init<'_>, directory: RawFd, name: &CStr, node: &Node) -> Result<()> {
-    let kind = match node.kind {
+fn is_device(fd: RawFd, kind: DeviceType, device: u64) -> Result<bool> {
+    let stat = fs::fstat(fd)?;
+    Ok(stat.st_mode & libc::S_IFMT == file_type(kind) && stat.st_rdev == device)
+}
+
+fn file_type(kind: DeviceType) -> libc::mode_t {
+    match kind {
         DeviceType::Char => libc::S_IFCHR,
         DeviceType::Block => libc::S_IFBLK,
         DeviceType::Fifo => libc::S_IFIFO,
-    };
+    }
+}
+
+fn make_node(init: &Init<'_>, directory: RawFd, name: &CStr, node: &Node) -> Result<()> {
+    let kind = file_type(node.kind);
     let device = fs::device_number(node.major, node.minor);
     match fs::mknodat(directory, name, kind | node.mode, device) {
         Err(Errno(libc::EEXIST)) => {

@@ -20,6 +20,7 @@ tests![
     device_rules_apply_in_order,
     device_nodes_cannot_be_made_of_what_is_not_allowed,
     devices_work_in_a_user_namespace,
+    a_file_of_the_host_is_not_taken_for_a_device,
     a_device_over_another_file_is_refused,
     an_image_without_a_dev_directory_gets_one,
     ptmx_gives_terminals_of_the_container_only,
@@ -200,6 +201,32 @@ fn devices_work_in_a_user_namespace(lab: &Lab) {
     let mut bundle = lab.bundle();
     bundle.userns().sh("echo x > /dev/null && head -c1 /dev/zero | wc -c; stat -c '%t:%T' /dev/null; head -c1 /dev/urandom | wc -c");
     assert_eq!(lab.run(&bundle).ok().lines(), ["1", "1:3", "1"]);
+}
+
+fn a_file_of_the_host_is_not_taken_for_a_device(lab: &Lab) {
+    lab.need_corten("runc binds whatever the host has at that path");
+    let secret = lab.file("secret", "of the host");
+    let secret = secret.display().to_string();
+    for (path, minor) in [
+        (secret.as_str(), 3),
+        ("/dev", 3),
+        ("/dev/null", 5),
+        ("/dev/fd", 3),
+    ] {
+        let mut bundle = lab.bundle();
+        bundle.userns().set(
+            "/linux/devices",
+            json!([{"type": "c", "path": path, "major": 1, "minor": minor}]),
+        );
+        let done = lab.refuse(&bundle);
+        for words in [
+            "linux.devices[0]",
+            path,
+            "the host's file is not that device",
+        ] {
+            assert!(done.err.contains(words), "{words}: {done:?}");
+        }
+    }
 }
 
 fn a_device_over_another_file_is_refused(lab: &Lab) {

@@ -103,9 +103,9 @@ macro_rules! objects {
     ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $ty:ty,)* })*) => {$(
         only_objects!($name);
 
-        $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
         #[serde(remote = "Self", rename_all = "camelCase", default)]
+        $(#[$doc])*
         pub struct $name {
             $(
                 $(#[$attr])*

@@ -45,6 +45,7 @@ objects! {
     }
 
     /// config-linux.md, Offset for time namespace.
+    #[serde(deny_unknown_fields)]
     TimeOffsets {
         /// CLOCK_MONOTONIC.
         monotonic: Option<TimeOffset>,
@@ -135,7 +136,7 @@ pub struct Device {
 }
 
 /// config-linux.md, Devices: kind of node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum DeviceType {
     /// Character.
     #[serde(rename = "c", alias = "u")]

@@ -28,6 +28,15 @@ pub enum MountPoint {
     LikeSource,
     /// As LikeSource, but a final symbolic link is itself the mount point.
     LikeSourceNoFollow,
+    /// A file, for a source that has to be this device: the host may have another file at its path.
+    Device {
+        /// Character or block.
+        kind: DeviceType,
+        /// Device number.
+        major: u32,
+        /// Device number.
+        minor: u32,
+    },
 }
 
 /// A filesystem to make with fsopen(2).
