@@ -53,7 +53,8 @@ fn destination(index: usize, mount: &Mount, findings: &mut Findings) {
 fn covers_root(index: usize, mount: &Mount, options: &MountOptions<'_>, findings: &mut Findings) {
     let is_mount =
         options.bind.is_some() || mount.kind.as_deref().is_some_and(|kind| kind != "none");
-    if is_mount && !options.remount && clean(&mount.destination).is_empty() {
+    let path = mount.destination.as_str();
+    if is_mount && !options.remount && !path.is_empty() && clean(path).is_empty() {
         findings.refuse(
             Field::index("mounts", index).leaf("destination"),
             "is the root filesystem itself, which cannot be covered",
