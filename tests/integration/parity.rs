@@ -24,6 +24,7 @@ tests![
     a_destination_may_be_written_as_the_host_knows_it,
     a_tmpfs_is_mounted_with_the_mode_of_what_it_hides,
     the_caller_s_cpus_are_not_the_container_s,
+    a_subgroup_without_a_name_is_none,
     a_flag_of_a_bind_mount_replaces_those_of_its_source,
     a_bind_mount_without_flags_keeps_those_of_its_source,
     a_path_that_is_masked_twice_is_masked_once,
@@ -223,6 +224,18 @@ fn a_tmpfs_is_mounted_with_the_mode_of_what_it_hides(lab: &Lab) {
     assert_eq!(lines[..2], ["1710", "1777"], "{out}");
     assert!(lines[2].contains("mode=1710"), "{out}");
     assert!(!lines[3].contains("mode="), "{out}");
+}
+
+fn a_subgroup_without_a_name_is_none(lab: &Lab) {
+    lab.need_corten("the annotation is crun's");
+    let mut bundle = lab.bundle();
+    bundle.args(&["true"]);
+    for (name, warns) in [("box", true), ("", false)] {
+        bundle.set("/annotations", json!({"run.oci.systemd.subgroup": name}));
+        let done = lab.run_with_warnings(&bundle).ok();
+        let said = done.err.contains("run.oci.systemd.subgroup");
+        assert_eq!(said, warns, "{name:?}: {done:?}");
+    }
 }
 
 fn the_caller_s_cpus_are_not_the_container_s(lab: &Lab) {
