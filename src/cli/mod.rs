@@ -309,8 +309,15 @@ fn run(entry: &Entry, call: &Call, words: Vec<String>) -> u8 {
     let ready = match parse(entry, call, words) {
         Ok(Some(ready)) => ready,
         Ok(None) => return told(call, show_help(entry, call)),
-        // Nothing of the command has run: 255 is a word of `exec` itself.
-        Err(failure) => return told(call, Err(failure)),
+        Err(failure) => {
+            call.log.failure("", &failure);
+            // Nothing of the command has run: 255 is a word of `exec` itself.
+            return if entry.failure == 255 {
+                1
+            } else {
+                entry.failure
+            };
+        }
     };
     match ready(call) {
         Ok(status) => told(call, Ok(status)),

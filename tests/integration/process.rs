@@ -37,7 +37,6 @@ tests![
     the_program_has_default_signal_dispositions,
     a_session_keyring_is_new_unless_told_otherwise,
     a_container_without_a_process_can_be_created_but_not_started,
-    cpu_affinity_is_that_of_the_caller,
 ];
 
 fn user_groups_and_umask_are_those_of_the_configuration(lab: &Lab) {
@@ -467,23 +466,4 @@ fn a_container_without_a_process_can_be_created_but_not_started(lab: &Lab) {
     assert!(done.code == 1 && done.err.contains("process"), "{done:?}");
     assert!(!bundle.rootfs().join("the-hook-ran").exists());
     container.delete();
-}
-
-fn cpu_affinity_is_that_of_the_caller(lab: &Lab) {
-    if crate::harness::host::controllers()
-        .iter()
-        .any(|name| name == "cpuset")
-    {
-        lab.need_kernel(
-            6,
-            2,
-            "an affinity that survives the move into a cgroup with cpuset",
-        );
-    }
-    let mut bundle = lab.bundle();
-    bundle.args(&["grep", "Cpus_allowed_list", "/proc/self/status"]);
-    let call = lab
-        .run_call(&bundle, &[], &lab.id())
-        .within(lab, "taskset -p -c 0 $$ >/dev/null; exec \"$@\"");
-    assert_eq!(call.done().ok().out, "Cpus_allowed_list:\t0\n");
 }

@@ -129,5 +129,5 @@ fn explain_makes_nothing_and_traces_nothing(lab: &Lab) {
     lab.need_corten("runc has no explain");
     let bundle = lab.bundle().write();
     lab.corten(&["explain", "--trace", "x", &bundle])
-        .fails(1, "--trace");
+        .fails(1, "-trace");
 }
