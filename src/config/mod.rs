@@ -24,6 +24,8 @@ pub mod spec;
 pub mod template;
 pub mod words;
 
-pub use check::{Findings, check, check_environment, check_id, check_resources, sysctl_file};
+pub use check::{
+    Findings, check, check_environment, check_id, check_resources, sysctl_file, sysctl_namespace,
+};
 pub use load::{Loaded, load, load_file, parse, read, to_text};
 pub use spec::*;

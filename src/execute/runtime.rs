@@ -22,6 +22,7 @@ use super::trace::{self, Trace};
 use crate::cgroups;
 use crate::cgroups::systemd::plan::{Kind as UnitKind, Unit};
 use crate::cgroups::{CgroupPath, Enable, systemd};
+use crate::config::NamespaceType;
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::log::Log;
 use crate::network::run::Interfaces;
@@ -381,11 +382,17 @@ impl<'a> Runtime<'a> {
         let act = || format!("cannot {op}");
         match op {
             RuntimeOp::OpenNamespace {
-                path, namespace, ..
+                path,
+                kind,
+                namespace,
+                must_be_other,
             } => {
                 let file = namespaces::run::open(path).act(act)?;
-                if namespaces::run::is_hosts_mounts(&file)? {
-                    let why = "the container's mounts would be the host's";
+                if *must_be_other && namespaces::run::is_hosts(&file, *kind)? {
+                    let why = match kind {
+                        NamespaceType::Mount => "the container's mounts would be the host's",
+                        _ => "it is the host's, which linux.sysctl would change",
+                    };
                     return Err(Failure::new(Code::Config, act()).because(why));
                 }
                 self.fill(*namespace, file);

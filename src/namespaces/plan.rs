@@ -2,7 +2,9 @@
 
 use std::ffi::CStr;
 
-use crate::config::{IdMapping, Linux, Namespace, NamespaceType, Spec, TimeOffset};
+use crate::config::{
+    IdMapping, Linux, Namespace, NamespaceType, Spec, TimeOffset, sysctl_namespace,
+};
 use crate::error::{Failure, Field, Result};
 use crate::host::Host;
 use crate::plan::op::{Birthplace, Gate, IdMaps, IdRange, InitOp, MapWriter, RuntimeOp, Slot};
@@ -121,11 +123,15 @@ pub fn open(
         };
         let slot = planner.slot();
         let path = c_string(path, || field(index).leaf("path"))?;
+        let mut kinds = linux.sysctl.iter().map(|(key, _)| sysctl_namespace(key));
+        let must_be_other = namespace.kind == NamespaceType::Mount
+            || kinds.any(|kind| kind == Some(namespace.kind));
         planner.prepare(
             RuntimeOp::OpenNamespace {
                 path,
                 kind: namespace.kind,
                 namespace: slot,
+                must_be_other,
             },
             field(index).leaf("path"),
         );

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::linux::fs::MetadataExt;
 
+use crate::config::NamespaceType;
 use crate::error::{Act, Code, Failure};
 use crate::plan::op::NAMESPACE_FLAGS;
 use crate::sys::fs::{self, AT_FDCWD};
@@ -31,16 +32,20 @@ pub fn open(path: &CStr) -> Result<OwnedFd> {
     fs::openat(AT_FDCWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0).map(descriptor::owned)
 }
 
-/// Runtime: whether this is the mount namespace of the runtime or of the first process. Init would mount there, and change the
-/// root of everything.
-pub fn is_hosts_mounts(namespace: &OwnedFd) -> crate::Result<bool> {
-    let act = || "cannot look at the mount namespace of the host";
+/// Runtime: whether this is the namespace of that kind in which the runtime or the first process is: what is changed in
+/// it is changed for everybody.
+pub fn is_hosts(namespace: &OwnedFd, kind: NamespaceType) -> crate::Result<bool> {
+    let flag = super::flag(kind);
+    let file = FILES.iter().find(|(known, _)| *known == flag);
+    let name = file.map_or("", |(_, name)| name.to_str().unwrap_or_default());
+    let act = || format!("cannot look at the {name} namespace of the host");
     let found = fs::fstat(namespace.as_raw_fd()).act(act)?;
     let is_found =
         |data: &std::fs::Metadata| (data.st_dev(), data.st_ino()) == (found.st_dev, found.st_ino);
-    let own = std::fs::metadata("/proc/self/ns/mnt").act(act)?;
+    let of = |process: &str| std::fs::metadata(format!("/proc/{process}/ns/{name}"));
+    let own = of("self").act(act)?;
     // Whoever may not look at that of the first process may not join it either.
-    Ok(is_found(&own) || std::fs::metadata("/proc/1/ns/mnt").is_ok_and(|first| is_found(&first)))
+    Ok(is_found(&own) || of("1").is_ok_and(|first| is_found(&first)))
 }
 
 /// Init: unshare(CLONE_NEWTIME) made a namespace for children; init enters it itself, which
@@ -138,13 +143,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mounts_of_the_host_are_known_and_nothing_else_is_taken_for_them() {
-        let is_hosts = |path: &CStr| is_hosts_mounts(&open(path).unwrap()).unwrap();
-        assert!(is_hosts(c"/proc/self/ns/mnt"));
-        assert!(!is_hosts(c"/proc/self/ns/uts"));
-        assert!(!is_hosts(c"/dev/null"));
+    fn namespaces_of_the_host_are_known_and_nothing_else_is_taken_for_them() {
+        let is_hosts = |path: &CStr, kind| is_hosts(&open(path).unwrap(), kind).unwrap();
+        assert!(is_hosts(c"/proc/self/ns/mnt", NamespaceType::Mount));
+        assert!(is_hosts(c"/proc/self/ns/net", NamespaceType::Network));
+        assert!(!is_hosts(c"/proc/self/ns/uts", NamespaceType::Mount));
+        assert!(!is_hosts(c"/dev/null", NamespaceType::Ipc));
         if open(c"/proc/1/ns/mnt").is_ok() {
-            assert!(is_hosts(c"/proc/1/ns/mnt"));
+            assert!(is_hosts(c"/proc/1/ns/mnt", NamespaceType::Mount));
         }
     }
 }

@@ -14,6 +14,7 @@ tests![
     a_pid_namespace_is_joined,
     a_mount_namespace_is_joined,
     the_mount_namespace_of_the_host_is_not_joined,
+    kernel_parameters_of_the_host_are_not_changed_through_a_namespace_that_is_joined,
     a_namespace_of_another_type_is_refused,
     a_missing_namespace_is_named,
     duplicate_namespaces_are_refused,
@@ -30,6 +31,7 @@ tests![
     the_clocks_of_a_time_namespace_are_set,
     time_offsets_without_a_time_namespace_are_refused,
     sysctls_are_set,
+    limits_of_a_user_namespace_are_set,
     sysctls_outside_of_namespaces_are_refused,
     the_network_of_a_named_namespace_is_used,
     a_container_without_a_mount_namespace_never_mounts_on_the_host,
@@ -329,6 +331,15 @@ fn sysctls_are_set(lab: &Lab) {
     assert_eq!(links(&lab.run(&bundle).ok().out), ["1", "1", "80"]);
 }
 
+fn limits_of_a_user_namespace_are_set(lab: &Lab) {
+    lab.need_corten("runc before 1.4 refuses them");
+    let mut bundle = lab.bundle();
+    bundle.userns();
+    bundle.set("/linux/sysctl", json!({"user.max_mnt_namespaces": "17"}));
+    bundle.sh("cat /proc/sys/user/max_mnt_namespaces");
+    assert_eq!(lab.run(&bundle).ok().out, "17\n");
+}
+
 fn sysctls_outside_of_namespaces_are_refused(lab: &Lab) {
     let keys = [
         "kernel.panic",
@@ -383,6 +394,30 @@ fn the_mount_namespace_of_the_host_is_not_joined(lab: &Lab) {
     let done = done.fails(1, "the container's mounts would be the host's");
     assert!(done.err.contains("linux.namespaces["), "{done:?}");
     assert!(done.err.contains("/proc/self/ns/mnt"), "{done:?}");
+}
+
+fn kernel_parameters_of_the_host_are_not_changed_through_a_namespace_that_is_joined(lab: &Lab) {
+    lab.need_corten("runc refuses it for the network namespace alone");
+    for (kind, file, key) in [
+        ("network", "net", "net.ipv4.ip_unprivileged_port_start"),
+        ("ipc", "ipc", "kernel.shmmax"),
+        ("uts", "uts", "kernel.domainname"),
+    ] {
+        let mut bundle = lab.bundle();
+        bundle.join(kind, &format!("/proc/self/ns/{file}"));
+        bundle.set("/linux/sysctl", json!({ key: "1001" }));
+        let parameter = format!("/proc/sys/{}", key.replace('.', "/"));
+        let before = fs::read_to_string(&parameter).unwrap();
+        let call = lab.run_call(&bundle, &[], &lab.id());
+        // In one of its own, which alone would be changed if it were joined.
+        let script = format!(
+            "exec unshare --net --ipc --uts sh -c 'before=$(cat {parameter}); \"$@\"; code=$?; [ \"$before\" = \"$(cat {parameter})\" ] && exit $code' sh \"$@\""
+        );
+        let done = call.within(lab, &script).done();
+        let done = done.fails(1, "it is the host's, which linux.sysctl would change");
+        assert!(done.err.contains("linux.namespaces["), "{done:?}");
+        assert_eq!(fs::read_to_string(&parameter).unwrap(), before);
+    }
 }
 
 fn a_container_without_a_mount_namespace_never_mounts_on_the_host(lab: &Lab) {

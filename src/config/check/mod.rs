@@ -28,7 +28,7 @@ use std::fmt;
 use super::{Pairs, Spec, fields};
 use crate::error::{Code, Failure, Field, Kind, Result};
 
-pub use sysctl::file as sysctl_file;
+pub use sysctl::{file as sysctl_file, namespace_of as sysctl_namespace};
 
 /// Who sends a configuration with more faults than this will not read them all, and looking up a
 /// hundred thousand lines takes a while.

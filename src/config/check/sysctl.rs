@@ -9,7 +9,7 @@ use crate::config::{Linux, NamespaceType, Spec};
 use crate::error::Field;
 
 /// Keys by the namespace that isolates them; one that ends in a dot stands for all below it.
-const NAMESPACED: [(&str, NamespaceType); 16] = [
+const NAMESPACED: [(&str, NamespaceType); 17] = [
     ("net.", NamespaceType::Network),
     ("fs.mqueue.", NamespaceType::Ipc),
     ("kernel.auto_msgmni", NamespaceType::Ipc),
@@ -26,6 +26,7 @@ const NAMESPACED: [(&str, NamespaceType); 16] = [
     ("kernel.shmmni", NamespaceType::Ipc),
     ("kernel.hostname", NamespaceType::Uts),
     ("kernel.domainname", NamespaceType::Uts),
+    ("user.", NamespaceType::User),
 ];
 
 /// The file of a key below /proc/sys: `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are
@@ -50,6 +51,23 @@ pub fn file(key: &str) -> Option<String> {
         .then_some(path)
 }
 
+/// The namespace that a key belongs to; None for those of the host.
+pub fn namespace_of(key: &str) -> Option<NamespaceType> {
+    isolated_by(&file(key)?.replace('/', "."))
+}
+
+fn isolated_by(dotted: &str) -> Option<NamespaceType> {
+    let belongs = |(name, _): &&(&str, NamespaceType)| {
+        if name.ends_with('.') {
+            dotted.starts_with(name)
+        } else {
+            dotted == *name
+        }
+    };
+    let found = NAMESPACED.iter().find(belongs);
+    found.map(|(_, kind)| *kind)
+}
+
 pub(super) fn check(spec: &Spec, linux: &Linux, findings: &mut Findings) {
     no_duplicates(&linux.sysctl, "linux.sysctl", findings);
     for (key, _) in linux.sysctl.iter() {
@@ -64,18 +82,11 @@ fn fault(spec: &Spec, linux: &Linux, key: &str) -> Option<String> {
         return Some("is not the name of a kernel parameter".to_owned());
     };
     let dotted = path.replace('/', ".");
-    let belongs = |(name, _): &&(&str, NamespaceType)| {
-        if name.ends_with('.') {
-            dotted.starts_with(name)
-        } else {
-            dotted == *name
-        }
-    };
-    let Some((_, kind)) = NAMESPACED.iter().find(belongs) else {
+    let Some(kind) = isolated_by(&dotted) else {
         return Some("is not in a separate namespace: it would change the host".to_owned());
     };
-    if find(&linux.namespaces, *kind).is_none() {
-        let kind = serde_json::to_string(kind).unwrap_or_default();
+    if find(&linux.namespaces, kind).is_none() {
+        let kind = serde_json::to_string(&kind).unwrap_or_default();
         return Some(format!(
             "needs a namespace of the type {kind}: it would change the host"
         ));

@@ -80,11 +80,12 @@ pub enum RuntimeOp {
     WriteSchemata { path: PathBuf, lines: Vec<String> },
     /// The process becomes one of a group's tasks.
     EnterResctrlGroup { path: PathBuf },
-    /// open(2) of a namespace file, its kind checked.
+    /// open(2) of a namespace file. Where the configuration changes what is in it, it may not be the host's.
     OpenNamespace {
         path: CString,
         kind: NamespaceType,
         namespace: Slot,
+        must_be_other: bool,
     },
     /// setns(2) of the runtime, for its next child.
     EnterPidNamespace { namespace: Slot },
@@ -229,13 +230,18 @@ impl fmt::Display for RuntimeOp {
             Self::EnterResctrlGroup { path } => {
                 write!(f, "put the process into the group {}", path.display())
             }
-            Self::OpenNamespace { path, kind, .. } => {
-                write!(
-                    f,
-                    "open the {} namespace {}",
-                    namespace_name(*kind),
-                    text(path)
-                )
+            Self::OpenNamespace {
+                path,
+                kind,
+                must_be_other,
+                ..
+            } => {
+                let limit = match must_be_other {
+                    true => ", which may not be the host's",
+                    false => "",
+                };
+                let (kind, path) = (namespace_name(*kind), text(path));
+                write!(f, "open the {kind} namespace {path}{limit}")
             }
             Self::EnterPidNamespace { .. } => {
                 f.write_str("enter the pid namespace for the next child")
