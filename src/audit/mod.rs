@@ -2,9 +2,9 @@
 //!
 //! What was asked for is the frozen config.json, which `create` read, and the limits that `update` wrote since
 //! (the record keeps them). What is effective is read from the kernel by [`crate::inspect`]. Each file
-//! here holds one part against the other: [`process`], [`namespaces`], [`mounts`], [`hidden`] paths,
-//! [`limits`] and device program ([`devices`]), strange processes in the cgroup and strange descriptors
-//! ([`strangers`]).
+//! here holds one part against the other: `process`, `namespaces`, `mounts`, `hidden` paths,
+//! `limits` and device program (`devices`), strange processes in the cgroup and strange descriptors
+//! (`strangers`).
 //!
 //! Four kinds of findings, each with the field of config.json: **missing** is what is not there at all,
 //! **weaker** what protects less than it should, **different** what is neither more nor less, **extra** what
@@ -12,7 +12,7 @@
 //! may, and is no finding; nor is what a container with CAP_SYS_ADMIN mounts for itself.
 //!
 //! The container is hostile here too. The one thing that is looked at inside its root are links of its root
-//! filesystem, without ever crossing into a mount ([`inside`]).
+//! filesystem, without ever crossing into a mount (`inside`).
 //!
 //! Not compared, because only a process inside could tell: host name, kernel parameters, clocks,
 //! scheduling, memory policy.

@@ -13,12 +13,12 @@
 //!
 //! The specification's words are those of cgroup v1. [`knobs`] is the one table that translates
 //! them: spec field, controller, file, text. Where v2 has no equal the value is refused (by
-//! [`crate::config`]); where a v1 hierarchy still holds the controller, [`plan`] says which. Corten
+//! [`crate::config`]); where a v1 hierarchy still holds the controller, [`mod@plan`] says which. Corten
 //! never touches a v1 hierarchy, not even to read from it.
 //!
 //! The specification says that `resources` are applied to `cgroupsPath`, absolute paths being
 //! relative to the mount point of the tree. [`layout`] finds that mount point and is the only part
-//! that knows of hybrid hosts. [`plan`] decides path, controllers, writes and device program;
+//! that knows of hybrid hosts. [`mod@plan`] decides path, controllers, writes and device program;
 //! [`devices`] assembles the program. [`run`], [`freeze`], [`remove`], [`walk`] and [`stats`]
 //! act on directories they hold open, never on path strings twice.
 //!

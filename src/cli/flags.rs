@@ -2,7 +2,7 @@
 //!
 //! clap is the definition of the command line, and what help, manual pages, completions and messages
 //! about wrong values come from. To build that definition and to parse by it costs a quarter of `state`,
-//! so [`flags!`] makes of one struct both: clap's definition, and [`Flags`], which finds the same flags in the
+//! so `flags!` makes of one struct both: clap's definition, and [`Flags`], which finds the same flags in the
 //! same fields. What the second does not take (a wrong value, a flag that requires another) the
 //! first decides. The tests read every flag of every command both ways.
 

@@ -32,7 +32,7 @@ flags! {
         /// Format of the log: text or json
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         log_format: String,
-        /// Directory of the containers' state [default: /run/<program>, or below $XDG_RUNTIME_DIR]
+        /// Directory of the containers' state [default: /run/PROGRAM, or below $XDG_RUNTIME_DIR]
         #[arg(long, value_name = "DIR")]
         pub root: Option<PathBuf>,
         /// Directory of named volumes [default: /var/lib/corten, or below $XDG_DATA_HOME]

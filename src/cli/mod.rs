@@ -5,7 +5,7 @@
 //! flag. [`arguments`] is the one place that knows these habits. Help, parsing and the types of values
 //! have one source, the structs in the files of the commands: clap's definition is made of them, and so
 //! is what reads the flags without it ([`flags`]), because building a definition costs more than `state` may.
-//! [`COMMANDS`] is a table of functions: clap's definition of a command is built where a value is wrong or help is
+//! `COMMANDS` is a table of functions: clap's definition of a command is built where a value is wrong or help is
 //! asked for. `--help`, `completion` and `man` build them all.
 //!
 //! A command is one file: a struct of its flags and words, and a `run` that fills a request for the
@@ -121,7 +121,7 @@ pub trait Subcommand: Args + Flags + std::fmt::Debug {
 pub struct Call {
     /// Under which name.
     pub program: Program,
-    /// argv[0] as it was given.
+    /// `argv[0]` as it was given.
     pub argv0: String,
     /// The flags before the command.
     pub globals: Globals,
@@ -236,7 +236,7 @@ static COMMANDS: &[Entry] = &[
     entry::<man::Manual>(),
 ];
 
-/// Runs the program: argv with argv[0]; the exit status.
+/// Runs the program: argv with `argv[0]`; the exit status.
 pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     let mut words = Vec::new();
     for word in argv {

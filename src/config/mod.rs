@@ -1,8 +1,8 @@
 //! The configuration: read it, know where each property stands, refuse what cannot be.
 //!
-//! `config.json` comes from an engine that may pass on what a user typed. [`load`] reads it as bytes
+//! `config.json` comes from an engine that may pass on what a user typed. [`mod@load`] reads it as bytes
 //! of unknown origin and parses it in one pass into [`spec`], our types for the specification's words.
-//! [`check`] then applies, over the whole file, every rule that needs no kernel; what is left to go
+//! [`mod@check`] then applies, over the whole file, every rule that needs no kernel; what is left to go
 //! wrong afterwards is the host's doing.
 //!
 //! A container that is well pays for one parse and one walk over small lists. Everything that makes a

@@ -3,7 +3,7 @@
 //! A version number promises what a distribution, a container around us or an administrator has taken away
 //! again. So each probe tries: it makes the namespace, stacks the overlay, loads the filter, is born into a
 //! cgroup, freezes and kills it. What it takes for that lives in a child that ends ([`crate::sys::probe`]) or in a
-//! cgroup of its own that is removed ([`cgroups::Trial`]); nothing is left behind, and nothing of the host is
+//! cgroup of its own that is removed (`cgroups::Trial`); nothing is left behind, and nothing of the host is
 //! changed.
 //!
 //! `probes.rs` is the one table: what is asked, whose life depends on it, why, and what mends it. Who asks is

@@ -25,7 +25,7 @@
 //!   (a file may be named for it instead: `run.oci.hooks.stdout`, `run.oci.hooks.stderr`, as crun does);
 //! - the end is the end of the process, not of its output, which a daemon may inherit;
 //! - at the timeout the whole tree goes: its session, all descendants and the orphans, which become
-//!   children of the runtime, stopped first so that none forks away ([`tree`]). Without a timeout we
+//!   children of the runtime, stopped first so that none forks away (`tree`). Without a timeout we
 //!   wait, but a SIGTERM to the runtime ends the wait.
 //!
 //! [`plan`] turns the property into C strings, before any clone; [`run`] starts and watches,

@@ -15,7 +15,7 @@
 //! it. So the answers of each system call are kept by the credentials that were asked, and where those had a capability which the container has not, all that they
 //! had is left out.
 //!
-//! [`program`] and [`profile`] are pure: the instructions, and what the marks mean. [`run`] attaches and reads.
+//! `program` and [`profile`] are pure: the instructions, and what the marks mean. [`run`] attaches and reads.
 
 pub mod profile;
 mod program;

@@ -11,9 +11,9 @@
 //!
 //! * [`tables`]: a name has a number in each system call table that the kernel serves. i386 and x32
 //!   programs run on an x86-64 kernel; a filter that forgot them would be no filter.
-//! * [`rules`]: several rules on one call become chains of conditions in a fixed order.
-//! * [`layout`]: neighbours with one decision become runs, the runs a balanced tree.
-//! * [`assemble`]: the tree becomes instructions, written from the end, with returns shared.
+//! * `rules`: several rules on one call become chains of conditions in a fixed order.
+//! * `layout`: neighbours with one decision become runs, the runs a balanced tree.
+//! * `assemble`: the tree becomes instructions, written from the end, with returns shared.
 //!
 //! What runc and libseccomp decide, this decides (tests/seccomp_oracle.rs compares them call by call),
 //! down to the answer ENOSYS for calls newer than the profile, which keeps new C libraries working

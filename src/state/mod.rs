@@ -24,7 +24,7 @@
 //! at a time, [`identity`] knows
 //! processes, [`members`] finds all of a container, [`gate`] is the outer side of the start gate, [`report`] what `state` prints, [`hooks`] those of later
 //! commands,
-//! [`destroy`] the way out.
+//! [`mod@destroy`] the way out.
 
 pub mod cgroup;
 pub mod container;

@@ -11,14 +11,14 @@ use crate::sys::fs;
 /// Under which name Corten was called: installed in place of runc it behaves, and is named, as runc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// The base name of argv[0] is anything but `runc`.
+    /// The base name of `argv[0]` is anything but `runc`.
     Corten,
-    /// The base name of argv[0] is `runc`.
+    /// The base name of `argv[0]` is `runc`.
     Runc,
 }
 
 impl Program {
-    /// Decides by the base name of argv[0].
+    /// Decides by the base name of `argv[0]`.
     pub fn of(argv0: &str) -> Self {
         if argv0.rsplit('/').next() == Some("runc") {
             Self::Runc

@@ -14,7 +14,7 @@
 //! What we sent ourselves (SIGPIPE, by writing to a closed pipe) is nobody's business either.
 //!
 //! With a terminal the caller's is made raw: keys go through unseen, and the container's own terminal
-//! turns ctrl-C into SIGINT. [`terminal`] gives it back on every way out. What is inherited (standard
+//! turns ctrl-C into SIGINT. `terminal` gives it back on every way out. What is inherited (standard
 //! input and output) is never made non-blocking, for the shell shares it; the master is ours alone.
 //!
 //! The end of the program is the end of the loop, not the end of its output: what it wrote last is

@@ -1,8 +1,8 @@
 //! Everything that is wrong with a configuration, at once: `corten validate`.
 //!
 //! There is one set of rules, that by which `create` refuses: the parser's ([`crate::config::parse`]), those
-//! that need no kernel ([`crate::config::check`]), and the planners'. Each stage but the second stops at its first fault, as a
-//! container that is not going to be needs no more. So [`mend`] takes the property at fault out of a copy of the text, notes
+//! that need no kernel ([`mod@crate::config::check`]), and the planners'. Each stage but the second stops at its first fault, as a
+//! container that is not going to be needs no more. So `mend` takes the property at fault out of a copy of the text, notes
 //! what was said of it, and asks again, until nothing is said any more. What is said of a property because
 //! another one was taken out is not told.
 //!

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A JSON object with free keys, in the order of the file. [`crate::config::check`] refuses duplicates.
+/// A JSON object with free keys, in the order of the file. [`mod@crate::config::check`] refuses duplicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pairs<V>(pub Vec<(String, V)>);
 

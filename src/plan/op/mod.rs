@@ -2,8 +2,8 @@
 //!
 //! An operation holds its arguments as the kernel takes them (C strings, numbers), because init may
 //! not allocate. Its `Display` is the sentence: `explain` prints it, and an error is `cannot ` and
-//! the sentence. So each begins with a verb and holds no "and". [`init`] has the operations of one half
-//! and their sentences, [`runtime`] those of the other; what there is to know about each ([`About`]: why it is
+//! the sentence. So each begins with a verb and holds no "and". `init` has the operations of one half
+//! and their sentences, `runtime` those of the other; what there is to know about each ([`About`]: why it is
 //! done, the manual page, the system calls) stands in the table beside them.
 
 pub mod about;
