@@ -325,7 +325,25 @@ impl Examination<'_> {
     /// Keeps the output of `create`, which is the program's, from the next command.
     fn keep_output(&self) {
         let log = self.ground.dir.join("log");
-        fs::rename(log.join("out"), log.join("created")).expect("the last command has an output");
+        for (name, kept) in [("out", "created"), ("err", "created-err")] {
+            fs::rename(log.join(name), log.join(kept)).expect("the last command has an output");
+        }
+    }
+
+    /// The kernel did not execute the program.
+    fn refused_program(&self) -> bool {
+        let point = self.fault.map(|(point, _)| point);
+        point.is_some_and(|point| point.process > 0 && point.call == libc::SYS_execve)
+    }
+
+    /// After `start` that is the container's end, and its last line.
+    fn read_refusal(&mut self) {
+        let err = self.ground.dir.join("log/created-err");
+        let told = || fs::read_to_string(&err).unwrap_or_default();
+        if !self.ground.eventually(|| told().contains("exec /")) {
+            self.defect("the container did not say that its program was refused");
+        }
+        self.await_stop();
     }
 
     /// What the program of a container that `create` made says once it is started.
@@ -389,6 +407,7 @@ impl Examination<'_> {
         match (done.code, status.as_str()) {
             // Killed on its way into the program: a program that was killed.
             (0, "stopped") if self.killed_init() => {}
+            (0, _) if self.refused_program() => self.read_refusal(),
             (0, "running" | "stopped") => self.read_created(),
             (1.., "created") => {
                 self.must(&["start", &self.ground.id]);
