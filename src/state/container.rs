@@ -281,12 +281,21 @@ impl Container {
         if self.record.stage == Stage::Creating {
             return Ok((Status::Stopped, None));
         }
+        // Before the gate: a frozen Init takes no connections, and behind those of others one would wait for ever.
+        if self.is_frozen()? {
+            let status = match self.is_alive()? {
+                true => Status::Paused,
+                false => Status::Stopped,
+            };
+            return Ok((status, None));
+        }
         let waiting = gate::knock(self.directory.as_fd())?;
-        let gate = match waiting {
-            Some(_) => Gate::Closed,
-            None => Gate::Passed,
+        let status = match (self.is_alive()?, &waiting) {
+            (false, _) => Status::Stopped,
+            (true, Some(_)) => Status::Created,
+            (true, None) => Status::Running,
         };
-        Ok((self.status_at(gate)?, waiting))
+        Ok((status, waiting))
     }
 
     fn status_at(&self, gate: Gate) -> Result<Status> {

@@ -42,6 +42,7 @@ tests![
     pause_stops_and_resume_continues_every_process,
     pause_twice_and_resume_twice_are_refused,
     a_paused_container_can_be_deleted_with_force,
+    a_created_container_that_is_paused_is_not_started_and_keeps_nobody_waiting,
     the_pid_file_holds_the_pid_without_a_newline,
     ps_lists_the_processes,
     a_program_that_daemonizes_leaves_nothing,
@@ -405,6 +406,25 @@ fn pause_twice_and_resume_twice_are_refused(lab: &Lab) {
         .corten(&["pause"], &[])
         .fails(1, "container not running");
     container.corten(&["resume"], &[]).ok();
+    container.end();
+}
+
+fn a_created_container_that_is_paused_is_not_started_and_keeps_nobody_waiting(lab: &Lab) {
+    let container = lab.create(&lab.sleeper());
+    container.corten(&["pause"], &[]).ok();
+    // More than the gate's queue holds, which a frozen init does not empty.
+    for _ in 0..20 {
+        assert!(
+            container
+                .corten(&["state"], &[])
+                .ok()
+                .out
+                .contains("paused")
+        );
+    }
+    container.corten(&["start"], &[]).fails(1, "start");
+    container.corten(&["resume"], &[]).ok();
+    container.corten(&["start"], &[]).ok();
     container.end();
 }
 
