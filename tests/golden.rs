@@ -9,7 +9,7 @@ mod schema;
 use std::path::Path;
 
 use corten::plan::show::{self, Colours, Look, diff};
-use corten::plan::{Plan, compile};
+use corten::plan::{Plan, restored};
 use serde_json::Value;
 
 fn case(name: &str) -> Plan {
@@ -29,7 +29,7 @@ fn texts() -> Vec<(String, String)> {
         .map(|(name, make)| ((*name).to_owned(), show::text(&make())))
         .collect();
     // criu stands where the laws want init: a golden file, and no case of theirs.
-    let restored = compile::restored(case("run")).unwrap();
+    let restored = restored::of_run(case("run")).unwrap();
     let look = Look {
         why: true,
         calls: true,

@@ -7,8 +7,8 @@ use crate::criu::plan::Flags;
 use crate::criu::{DESCRIPTORS, EXTERNALS, HIDDEN, MOUNTS};
 use crate::error::{Act, Code, Failure, Result};
 use crate::execute::Restoration;
-use crate::plan::compile;
 use crate::plan::request::Start;
+use crate::plan::restored;
 use crate::process::terminal::Stay;
 use crate::supervise::{self, Signals};
 
@@ -32,7 +32,7 @@ pub fn run(request: &RestoreRequest) -> Result<u8> {
     }
     let signals = Signals::block()?;
     let mut decision = birth::decide(create, Start::Now, stay)?;
-    decision.plan = compile::restored(decision.plan)?;
+    decision.plan = restored::of_run(decision.plan)?;
     let restoration = Restoration {
         flags: Flags {
             config_file: checkpoint::config_file(&decision.loaded.spec),

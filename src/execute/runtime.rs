@@ -1,5 +1,7 @@
 //! The runtime's half: acts, step by step; on the first failure, kills and undoes.
 
+mod birth;
+mod cgroup;
 mod outside;
 mod restore;
 mod step;
@@ -13,20 +15,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::clone::{self, Control, Placeholder, Process};
-use super::init::{self, EMPTY};
+use super::clone::{Placeholder, Process};
+use super::init::EMPTY;
 use super::message;
 use super::report::Report;
 use super::step::{Pace, Stepping};
 use super::trace::{self, Trace};
 use crate::cgroups;
-use crate::cgroups::systemd::plan::{Kind as UnitKind, Unit};
-use crate::cgroups::{CgroupPath, Enable, systemd};
-use crate::config::NamespaceType;
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::log::Log;
 use crate::network::run::Interfaces;
-use crate::plan::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot, Stage, text};
+use crate::plan::op::{InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
 use crate::process::terminal;
@@ -34,9 +33,8 @@ use crate::state::{Container, Record, Status, Undo, gate, identity};
 use crate::supervise::Signals;
 use crate::sys::executable::Disguise;
 use crate::sys::poll::{Deadline, Watch};
-use crate::sys::process::Clone3;
-use crate::sys::{Errno, descriptor, fs, namespace, poll, process, socket};
-use crate::{namespaces, network, rootfs, volumes};
+use crate::sys::{Errno, descriptor, fs, poll, process, socket};
+use crate::{namespaces, network, volumes};
 
 pub use restore::Restoration;
 pub(super) use wait::stop_if_told;
@@ -341,124 +339,6 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    fn cgroup_step(&mut self, op: &'a RuntimeOp) -> Result<()> {
-        match op {
-            RuntimeOp::CreateCgroup { path, enable } => {
-                let created = cgroups::run::create(self.cgroup_mount.as_fd(), path, enable);
-                let created = created.map_err(|failure| self.disown_cgroup(failure))?;
-                if let Some(cgroup) = &mut self.record.cgroup {
-                    cgroup.id = Some(created.id);
-                }
-                self.fill(Slot::CGROUP, created.dir);
-                Ok(())
-            }
-            RuntimeOp::StartUnit { path, unit, enable } => {
-                let started = self.start_unit(path, unit, enable);
-                started.map_err(|failure| self.disown_cgroup(failure))
-            }
-            RuntimeOp::MakeSubgroup { path, enable } => self.make_subgroup(path, enable),
-            RuntimeOp::SetProperties { unit, properties } => systemd::run::set(unit, properties),
-            RuntimeOp::WriteCgroup(write) => cgroups::run::write(self.slot(Slot::CGROUP), write),
-            RuntimeOp::AttachDeviceProgram(program) => {
-                cgroups::run::attach_devices(self.slot(Slot::CGROUP), program)
-            }
-            RuntimeOp::DelegateCgroup { uid } => {
-                cgroups::run::delegate(self.slot(Slot::CGROUP), *uid)
-            }
-            RuntimeOp::MakeSubcgroup { name, members } => {
-                let file = cgroups::run::make_below(self.slot(Slot::CGROUP), name)?;
-                self.fill(*members, file);
-                Ok(())
-            }
-            RuntimeOp::DelegateSubcgroup { name, uid } => {
-                let below = cgroups::run::open_below(self.slot(Slot::CGROUP), name)?;
-                cgroups::run::delegate(below.as_fd(), *uid)
-            }
-            op => self.resctrl_step(op),
-        }
-    }
-
-    fn clone_step(&mut self, op: &'a RuntimeOp) -> Result<()> {
-        let act = || format!("cannot {op}");
-        match op {
-            RuntimeOp::OpenNamespace {
-                path,
-                kind,
-                namespace,
-                must_be_other,
-            } => {
-                let file = namespaces::run::open(path).act(act)?;
-                if *must_be_other && namespaces::run::is_hosts(&file, *kind)? {
-                    let why = match kind {
-                        NamespaceType::Mount => "the container's mounts would be the host's",
-                        _ => "it is the host's, which linux.sysctl would change",
-                    };
-                    return Err(Failure::new(Code::Config, act()).because(why));
-                }
-                self.fill(*namespace, file);
-                Ok(())
-            }
-            RuntimeOp::OpenNamespaces { list } => {
-                let target = self.target()?;
-                let directory = namespaces::run::open_list(target.pid)?;
-                self.fill(*list, directory);
-                Ok(())
-            }
-            RuntimeOp::EnterPidNamespace { namespace } => {
-                namespace::setns(self.raw(*namespace), libc::CLONE_NEWPID).act(act)
-            }
-            RuntimeOp::LeavePidNamespace => namespaces::run::leave_pid_namespace().act(act),
-            RuntimeOp::MakeUserNamespace { maps, namespace } => {
-                let file = namespaces::idmap::make_user_namespace(maps)?;
-                self.fill(*namespace, file);
-                Ok(())
-            }
-            RuntimeOp::CloneTree {
-                source,
-                reach,
-                mount,
-                follow,
-            } => {
-                let tree = rootfs::run::clone_tree(source, *reach, *follow).act(act)?;
-                self.fill(*mount, descriptor::owned(tree));
-                Ok(())
-            }
-            RuntimeOp::MapIds {
-                mount,
-                reach,
-                namespace,
-            } => crate::sys::mount::mount_idmap(self.raw(*mount), *reach, self.raw(*namespace))
-                .act(act),
-            RuntimeOp::TakeOverTree { mount } => {
-                self.drop_tree();
-                let tree = self.wait_for_descriptor(Gate::TreeCopied)?;
-                self.fill(*mount, tree);
-                Ok(())
-            }
-            RuntimeOp::RespectFlags { mount, clear } => {
-                rootfs::run::respect_flags(self.raw(*mount), *clear).act(act)
-            }
-            RuntimeOp::OpenContainer { cgroup } => self.open_container(cgroup.as_deref()),
-            RuntimeOp::SetAffinity { mask, .. } => process::sched_setaffinity(mask).act(act),
-            RuntimeOp::StartInit {
-                namespaces,
-                birthplace,
-            } => self.start_init(*namespaces, *birthplace),
-            RuntimeOp::HandOverNetwork => self.hand_over_network().map_err(|errno| match errno {
-                Errno(libc::EPIPE) => self.end_of_init(),
-                errno => Failure::system(act(), errno),
-            }),
-            RuntimeOp::MoveToUnit { unit, below } => {
-                systemd::run::attach(unit, below, self.pid()?)?;
-                self.placeholder = None;
-                Ok(())
-            }
-            RuntimeOp::AdoptInit => self.adopt_init(),
-            RuntimeOp::StartRestore => self.start_restore(),
-            op => self.init_step(op),
-        }
-    }
-
     fn init_step(&mut self, op: &'a RuntimeOp) -> Result<()> {
         let act = || format!("cannot {op}");
         let pid = self.pid()?;
@@ -582,53 +462,6 @@ impl<'a> Runtime<'a> {
         self.slots[slot.index()] = descriptor::give_up(fd);
     }
 
-    /// What is at the cgroup's path now is not ours to remove: somebody's frozen cgroup, say.
-    /// The cgroup that systemd makes for a unit.
-    fn start_unit(&mut self, path: &CgroupPath, unit: &Unit, enable: &[Enable]) -> Result<()> {
-        let mount = self.cgroup_mount.as_fd();
-        if let Some(dir) = cgroups::run::open(mount, path)? {
-            cgroups::run::check_reusable(dir.as_fd(), path)?;
-        }
-        if unit.kind == UnitKind::Scope {
-            let placeholder = Placeholder::start();
-            self.placeholder = Some(placeholder.act(|| "cannot start a process for the scope")?);
-        }
-        let member = self.placeholder.as_ref().map(Placeholder::pid);
-        systemd::run::start(unit, member)?;
-        let dir = cgroups::run::open(self.cgroup_mount.as_fd(), path)?.ok_or_else(|| {
-            let act = format!("cannot find the cgroup {} of {}", path.as_str(), unit.name);
-            Failure::new(Code::System, act).at(cgroups::plan::PATH_FIELD)
-        })?;
-        cgroups::run::hand_down_to(self.cgroup_mount.as_fd(), path, enable)?;
-        if let Some(cgroup) = &mut self.record.cgroup {
-            cgroup.id = Some(cgroups::run::id(dir.as_fd())?);
-        }
-        self.fill(Slot::CGROUP, dir);
-        Ok(())
-    }
-
-    fn make_subgroup(&mut self, path: &CgroupPath, enable: &[Enable]) -> Result<()> {
-        let member = self.placeholder.as_ref().map(Placeholder::pid);
-        let dir = cgroups::run::make_subgroup(self.slot(Slot::CGROUP), path, member, enable)?;
-        if let Some(cgroup) = &mut self.record.cgroup {
-            cgroup.id = Some(cgroups::run::id(dir.as_fd())?);
-        }
-        self.close(Slot::CGROUP);
-        self.fill(Slot::CGROUP, dir);
-        Ok(())
-    }
-
-    fn disown_cgroup(&mut self, failure: Failure) -> Failure {
-        self.record.cgroup = None;
-        let Some(container) = &mut self.container else {
-            return failure;
-        };
-        match container.write(self.record.clone()) {
-            Ok(()) => failure,
-            Err(other) => failure.hint(other.to_string()),
-        }
-    }
-
     fn container_to_change(&mut self) -> Result<&mut Container> {
         let container = self.container.as_deref_mut();
         container.ok_or_else(|| Failure::new(Code::System, "there is no container to record"))
@@ -647,109 +480,11 @@ impl<'a> Runtime<'a> {
         Ok(record)
     }
 
-    fn hand_over_network(&self) -> crate::sys::Result<()> {
-        let gate = [Gate::NetworkMade as u8];
-        namespaces::run::make_network(|network| {
-            socket::send_descriptor(self.near.as_raw_fd(), &gate, network)
-        })
-    }
-
-    fn start_init(&mut self, namespaces: i32, birthplace: Birthplace) -> Result<()> {
-        let cgroup = (birthplace == Birthplace::Cgroup).then(|| self.raw(Slot::CGROUP));
-        let request = Clone3 {
-            flags: u64::from(namespaces.cast_unsigned()),
-            cgroup,
-        };
-        let act = || {
-            format!(
-                "cannot {}",
-                RuntimeOp::StartInit {
-                    namespaces,
-                    birthplace
-                }
-            )
-        };
-        // Init has its copies of these; ours would keep streams open that must end with it.
-        let far = self
-            .far
-            .take()
-            .ok_or_else(|| Failure::new(Code::System, "init was started before"))?;
-        let pace = self.pace.as_mut().and_then(|pace| pace.far.take());
-        let control = Control {
-            near: self.near.as_raw_fd(),
-            far: far.as_raw_fd(),
-        };
-        let leads = leads(self.plan);
-        let setting = init::Setting {
-            report: &self.report,
-            disguise: self.disguise.as_ref(),
-            leads: &leads,
-            in_user_namespace: self.in_user_namespace,
-            ignored: self.signals.ignored(),
-            spare: if self.container.is_some() { spare() } else { 0 },
-            pace: pace.as_ref().map_or(EMPTY, AsRawFd::as_raw_fd),
-        };
-        let mut started = clone::start(self.plan, &mut self.slots, control, setting, request);
-        if started.as_ref().is_err_and(|errno| errno.0 == libc::EBUSY)
-            && let Some(cgroup) = self.cgroup_of_target()?
-        {
-            let request = Clone3 {
-                cgroup: Some(cgroup.as_raw_fd()),
-                ..request
-            };
-            started = clone::start(self.plan, &mut self.slots, control, setting, request);
-        }
-        // Else the unit would be empty for a moment, and systemd would remove it.
-        if birthplace != Birthplace::Elsewhere {
-            self.placeholder = None;
-        }
-        self.init = Some(started.act(act).map_err(|failure| {
-            let into = cgroup.and_then(|_| why_not_into(failure.errno()));
-            match into {
-                // The words are runc's, though the pid is none yet.
-                Some(why) => Failure {
-                    act: format!("error adding pid of init to cgroups: {}", failure.act),
-                    ..failure.at(Field::new("linux.cgroupsPath")).hint(why)
-                },
-                None => failure,
-            }
-        })?);
-        for slot in [Slot::START, Slot::CONSOLE] {
-            self.close(slot);
-        }
-        Ok(())
-    }
-
     fn close(&mut self, slot: Slot) {
         let fd = std::mem::replace(&mut self.slots[slot.index()], EMPTY);
         if fd != EMPTY {
             fs::close(fd);
         }
-    }
-
-    /// Takes over the process that init went on in.
-    fn adopt_init(&mut self) -> Result<()> {
-        let first = self
-            .init
-            .take()
-            .ok_or_else(|| Failure::new(Code::System, "init was not started"))?;
-        self.answer_until(first.pidfd.as_raw_fd())?;
-        let status = process::wait_pidfd(first.pidfd.as_raw_fd())
-            .act(|| "cannot wait for the first half of init")?;
-        if status != 0 {
-            return Err(self
-                .init_failure()
-                .unwrap_or_else(|| message::died(self.plan, self.report.step(), status)));
-        }
-        let received = socket::receive_descriptor(self.near.as_raw_fd(), &mut [0; 4])
-            .act(|| "cannot receive init")?;
-        let pidfd = received
-            .fd
-            .map(descriptor::owned)
-            .ok_or_else(|| Failure::new(Code::System, "init went on in no process"))?;
-        let pid = identity::pid_of(pidfd.as_fd())?;
-        self.init = Some(Process { pid, pidfd });
-        Ok(())
     }
 }
 
@@ -770,23 +505,6 @@ fn sentence(who: &str, op: &dyn Display, field: &Field) -> String {
     }
 }
 
-/// What clone3(2) means by an errno when it is the cgroup that takes no process (cgroups(7)).
-fn why_not_into(errno: Option<Errno>) -> Option<&'static str> {
-    match errno?.0 {
-        libc::EOPNOTSUPP => Some("the cgroup is below a threaded one"),
-        libc::EBUSY => Some("the cgroup controls children, so processes cannot enter it"),
-        libc::EACCES => Some("this part of the cgroup tree is not delegated to the user"),
-        _ => None,
-    }
-}
-
-/// Half of the descriptors that this process may have, and no more than init can remember.
-fn spare() -> RawFd {
-    let soft = process::limit(process::RLIMIT_NOFILE).map_or(0, |limit| limit.soft);
-    let most = super::spent::SPENT as u64;
-    RawFd::try_from((soft / 2).min(most)).unwrap_or(0)
-}
-
 fn disguise(plan: &Plan) -> Result<Option<Disguise>> {
     let is_planned = plan
         .init
@@ -794,17 +512,6 @@ fn disguise(plan: &Plan) -> Result<Option<Disguise>> {
         .any(|step| step.op == InitOp::LetGoOfExecutable);
     let prepare = || Disguise::prepare().act(|| "cannot prepare to let go of the executable");
     is_planned.then(prepare).transpose()
-}
-
-/// What init tells `start`: for the steps from AwaitStart to the end.
-fn leads(plan: &Plan) -> Vec<String> {
-    let start = plan
-        .init
-        .iter()
-        .position(|step| matches!(step.op, InitOp::AwaitStart));
-    start.map_or(Vec::new(), |start| {
-        plan.init[start..].iter().map(message::lead).collect()
-    })
 }
 
 /// The step's field, unless the failure knows better.

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::compile::{
-    console, filter, give_pid, lets_wait, load_filter, move_init, pass_listener, terminal,
-};
+use super::cgroup::move_init;
+use super::compile::{console, terminal};
+use super::filter::{self, lets_wait, pass_listener};
+use super::handover::give_pid;
 use super::memory;
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
 use super::request::{Console, Start};
@@ -59,7 +60,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
         .as_ref()
         .ok_or_else(|| Failure::config(Field::new("linux"), "is required"))?;
     let mut planner = Planner::default();
-    let filter = filter(spec, linux, Start::Now)?;
+    let filter = filter::of(spec, linux, Start::Now)?;
     let in_user_namespace = request.namespaces & libc::CLONE_NEWUSER != 0;
     let circumstances = Circumstances {
         process,
@@ -97,7 +98,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     process::affinity(&mut planner, process)?;
     process::become_user(&mut planner, &circumstances)?;
     let lets_wait = filter.as_ref().is_some_and(lets_wait);
-    let mut load = filter.map(load_filter);
+    let mut load = filter.map(filter::load);
     // As at birth: a listener has to be passed on while the runtime is there.
     if let Some((op, Some(listener))) = load.take_if(|(_, listener)| listener.is_some()) {
         pass_listener(&mut planner, op, listener);

@@ -18,13 +18,17 @@
 //! and the facts of a host to a plan, and the same input gives the same plan.
 
 pub mod annotations;
+mod cgroup;
 pub mod check;
 pub mod compile;
 pub mod exec;
+mod filter;
+mod handover;
 mod memory;
 pub mod mounts;
 pub mod op;
 pub mod request;
+pub mod restored;
 pub mod show;
 
 pub use op::{Gate, InitOp, RuntimeOp, Slot};
