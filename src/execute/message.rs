@@ -120,12 +120,29 @@ pub fn explain(step: &Step<InitOp>, errno: Errno, detail: &str) -> Failure {
             }
             .of(Kind::SecurityModule)
         }
-        op => with(
-            Failure::new(code_of(errno), format!("cannot {op}")),
-            errno,
-            detail,
-        )
-        .at(field),
+        op => {
+            let failure = Failure::new(code_of(errno), format!("cannot {op}"));
+            let failure = with(failure, errno, detail).at(field);
+            match hint(op, errno) {
+                Some(text) => failure.hint(text),
+                None => failure,
+            }
+        }
+    }
+}
+
+/// What an errno does not say.
+fn hint(op: &InitOp, errno: Errno) -> Option<&'static str> {
+    match (op, errno.0) {
+        (InitOp::SetScheduler { policy, .. }, libc::EPERM)
+            if policy.to_bytes() == b"SCHED_DEADLINE" =>
+        {
+            Some(
+                "this process scheduler can't be used together with AllowedCPUs, that is with linux.resources.cpu.cpus, \
+                 nor without CAP_SYS_NICE",
+            )
+        }
+        _ => None,
     }
 }
 

@@ -163,14 +163,15 @@ impl Log {
     }
 
     /// The command has succeeded: a person who has not asked for a log is told the warnings. Otherwise stderr may
-    /// be the container's too: podman would keep them for the program's words.
+    /// be the container's too: podman would keep them for the program's words. Of `runc` it knows that there are
+    /// logs, and asks for one; whoever else calls `runc` looks for warnings on stderr.
     pub fn finish(&self) {
         let warnings = self.warnings();
         let quiet = warnings.is_empty()
             || self.level != Level::Normal
             || self.destination.is_some()
             || self.format == Format::Json
-            || !std::io::stderr().is_terminal();
+            || (self.program == Program::Corten && !std::io::stderr().is_terminal());
         if quiet {
             return;
         }

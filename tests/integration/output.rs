@@ -30,6 +30,7 @@ tests![
     the_root_may_not_be_the_root_directory,
     a_typo_in_a_property_is_not_fatal,
     warnings_stay_out_of_the_container_s_standard_error,
+    under_the_name_runc_warnings_are_told,
     debug_tells_every_step_of_both_halves,
     completions_and_manual_pages_know_every_command,
 ];
@@ -414,6 +415,32 @@ fn warnings_stay_out_of_the_container_s_standard_error(lab: &Lab) {
     lab.need_corten("runc does not know --log-level");
     let done = lab.run_with_warnings(&bundle).ok();
     assert!(done.err.contains("unheardOf"), "{done:?}");
+}
+
+/// Whoever calls runc without a log finds them on stderr, be it a terminal or not.
+fn under_the_name_runc_warnings_are_told(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    bundle.set("/process/capabilities/inheritable", json!([]));
+    bundle.set("/process/capabilities/ambient", json!(["CAP_KILL"]));
+    let (path, root) = (bundle.write(), lab.root.display().to_string());
+    let dir = lab.path("dir");
+    fs::create_dir(&dir).unwrap();
+    let runc = dir.join("runc");
+    std::os::unix::fs::symlink(crate::harness::host::binary(), &runc).unwrap();
+    let log = lab.path("log").display().to_string();
+    for flags in [&[][..], &["--log", &log]] {
+        let mut call = crate::harness::call::Call::new(lab, &runc);
+        let words = [flags, &["--root", &root, "run", "--bundle", &path]].concat();
+        for word in words {
+            call.arg(word);
+        }
+        call.arg(&lab.id());
+        let done = call.done().ok();
+        let told = done
+            .err
+            .contains("can't raise ambient capability CAP_KILL: ");
+        assert_eq!(told, flags.is_empty(), "{done:?}");
+    }
 }
 
 fn debug_tells_every_step_of_both_halves(lab: &Lab) {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use serde_json::json;
 
 use crate::harness::call::Call;
-use crate::harness::{Lab, tests};
+use crate::harness::{Lab, skip, tests};
 
 tests![
     user_groups_and_umask_are_those_of_the_configuration,
@@ -31,6 +31,7 @@ tests![
     a_program_without_a_path_needs_an_absolute_name,
     a_scheduler_is_set,
     a_deadline_and_the_flags_of_a_scheduler_are_set,
+    a_deadline_wants_every_processor,
     an_io_priority_is_set,
     a_personality_is_set,
     the_program_leads_its_session,
@@ -383,6 +384,28 @@ fn a_deadline_and_the_flags_of_a_scheduler_are_set(lab: &Lab) {
     assert!(told.contains("2000000/8000000/10000000"), "{told}");
     let told = seen(json!({"policy": "SCHED_BATCH", "flags": ["SCHED_FLAG_RESET_ON_FORK"]}));
     assert!(told.contains("SCHED_BATCH|SCHED_RESET_ON_FORK"), "{told}");
+}
+
+fn a_deadline_wants_every_processor(lab: &Lab) {
+    lab.need_corten("runc 1.1 has no schedulers");
+    lab.need_controller("cpuset");
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        skip("this machine has one processor");
+    }
+    let mut bundle = lab.bundle();
+    let deadline = json!({
+        "policy": "SCHED_DEADLINE", "runtime": 2_000_000, "deadline": 8_000_000, "period": 10_000_000,
+    });
+    bundle
+        .set("/linux/resources/cpu", json!({"cpus": "0"}))
+        .set("/process/scheduler", deadline);
+    let done = lab.refuse(&bundle);
+    for words in [
+        "process.scheduler: ",
+        "process scheduler can't be used together with AllowedCPUs",
+    ] {
+        assert!(done.err.contains(words), "{done:?}");
+    }
 }
 
 fn an_io_priority_is_set(lab: &Lab) {
