@@ -9,6 +9,7 @@ use super::{Call, Subcommand, Words, print};
 use crate::error::{Code, Result};
 use crate::state::report::Report;
 use crate::state::{Container, Id, Root};
+use crate::sys::Errno;
 
 flags! {
     /// Flags.
@@ -51,31 +52,33 @@ impl Subcommand for List {
             )?;
             return Ok(0);
         }
-        let reports: Vec<_> = ids
-            .iter()
-            .filter_map(|id| report(call, &root, id))
-            .collect();
+        let (mut reports, mut is_whole) = (Vec::new(), true);
+        for id in &ids {
+            match report(&root, id) {
+                Ok(report) => reports.push(report),
+                // Deleted while we looked, or the empty directory of a `create` that was killed.
+                Err(failure) if failure.code == Code::NotFound => {}
+                // One line on stderr, so that the others are still listed.
+                Err(failure) => {
+                    is_whole &= !failure.errno().is_some_and(Errno::is_of_the_machine);
+                    call.log.note(&format!("container {id}: {failure}"));
+                }
+            }
+        }
         match self.format {
             ListFormat::Table => print(&table(&reports))?,
             ListFormat::Json => print(&json(&reports))?,
         }
-        Ok(0)
+        // A container whose record is damaged is one to be told of; but a list that lacks what could not be
+        // looked at for want of descriptors is no answer.
+        Ok(u8::from(!is_whole))
     }
 }
 
-/// A container that cannot be read is a line on stderr, so that the others are still listed.
-fn report(call: &Call, root: &Root, id: &Id) -> Option<Report> {
-    let read = Container::open(root, id)
-        .and_then(|container| Ok(Report::of(&container, container.status()?)));
-    match read {
-        Ok(report) => Some(report),
-        // Deleted while we looked, or the empty directory of a `create` that was killed.
-        Err(failure) if failure.code == Code::NotFound => None,
-        Err(failure) => {
-            call.log.note(&format!("container {id}: {failure}"));
-            None
-        }
-    }
+fn report(root: &Root, id: &Id) -> Result<Report> {
+    let container = Container::open(root, id)?;
+    let status = container.status()?;
+    Ok(Report::of(&container, status))
 }
 
 /// Go prints a nil slice as null, which is what callers get when there is nothing.

@@ -8,6 +8,7 @@ use super::flags::{choices, flags};
 use super::{Call, FlagsEnd, Subcommand, Words, print};
 use crate::error::{Act, Code, Failure, Result};
 use crate::state::{Container, Id, members};
+use crate::sys::signal;
 
 flags! {
     /// Flags and words.
@@ -60,6 +61,8 @@ fn listing(options: Vec<String>) -> Result<String> {
     } else {
         options
     };
+    // A caller who ignores SIGCHLD leaves that to us, and the kernel would discard the status.
+    signal::set_default(libc::SIGCHLD).act(|| "cannot run ps")?;
     let output = Command::new("ps")
         .args(&options)
         .stderr(Stdio::inherit())

@@ -9,11 +9,13 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use super::rpc::{self, Kind, Message, Response};
 use crate::error::{self, Act, Code, Failure, Result};
-use crate::sys::{Errno, descriptor, socket, spawn};
+use crate::sys::{Errno, descriptor, signal, socket, spawn};
 
 /// Whether criu is here, and the kernel is one that it can work with.
 pub fn check() -> Result<()> {
     let act = || "cannot checkpoint and restore here";
+    // A caller who ignores SIGCHLD leaves that to us, and the kernel would discard the status.
+    signal::set_default(libc::SIGCHLD).act(act)?;
     let checked = Command::new("criu")
         .arg("check")
         .stdin(Stdio::null())
@@ -78,6 +80,7 @@ impl Criu {
         for fd in descriptors.iter().chain([&far.as_raw_fd()]) {
             descriptor::keep_at_exec(*fd).act(act)?;
         }
+        signal::set_default(libc::SIGCHLD).act(act)?;
         let mut command = Command::new("criu");
         command
             .args(["swrk", &far.as_raw_fd().to_string()])

@@ -401,7 +401,10 @@ fn change_ids(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Resul
             Field::new("process.user.additionalGids"),
         );
     } else if !user.additional_gids.is_empty() {
-        let text = "groups cannot be set in this user namespace";
+        let text = match circumstances.in_user_namespace {
+            true => "groups cannot be set in this user namespace",
+            false => "groups cannot be set without CAP_SETUID and CAP_SETGID",
+        };
         return Err(Failure::config(
             Field::new("process.user.additionalGids"),
             text,

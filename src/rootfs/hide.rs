@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 use super::resolve::{self, Walk};
+use super::run::open_point;
 use crate::execute::init::Init;
 use crate::plan::Slot;
 use crate::sys::fs;
@@ -48,7 +49,8 @@ const DIRECTORIES: [&[u8]; 5] = [
 
 /// Covers a path by an empty file or directory. A path that is not there needs no cover.
 pub fn mask_path(init: &Init<'_>, path: &CStr) -> Result<()> {
-    let target = match resolve::open(init.slot(Slot::ROOT), path, Walk::Links) {
+    let open = |root, walk| resolve::open(root, path, walk);
+    let target = match open_point(init, Walk::Links, open) {
         Err(Errno(libc::ENOENT)) => return Ok(()),
         target => target?,
     };
@@ -74,7 +76,8 @@ fn cover(init: &Init<'_>, target: RawFd, name: &CStr) -> Result<()> {
 
 /// Binds a path onto itself, read-only with all below it. One that is not there needs nothing.
 pub fn readonly_path(init: &Init<'_>, path: &CStr) -> Result<()> {
-    let target = match resolve::open(init.slot(Slot::ROOT), path, Walk::Links) {
+    let open = |root, walk| resolve::open(root, path, walk);
+    let target = match open_point(init, Walk::Links, open) {
         Err(Errno(libc::ENOENT)) => return Ok(()),
         target => target?,
     };

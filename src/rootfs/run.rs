@@ -87,7 +87,6 @@ pub(super) fn explain(init: &Init<'_>, context: RawFd) {
 
 /// Attaches a detached mount inside the root.
 pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoint) -> Result<()> {
-    let root = init.slot(Slot::ROOT);
     let (walk, make) = match point {
         MountPoint::Directory => (Walk::Links, Make::Directory),
         MountPoint::OrdinaryDirectory => (Walk::NoLinks, Make::Directory),
@@ -101,7 +100,8 @@ pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoi
             (Walk::Links, Make::File)
         }
     };
-    let target = match resolve::open_or_make(root, destination, walk, make) {
+    let open = |root, walk| resolve::open_or_make(root, destination, walk, make);
+    let target = match open_point(init, walk, open) {
         Err(Errno(libc::ELOOP | libc::ENOTDIR)) if point == MountPoint::OrdinaryDirectory => {
             init.report
                 .explain(b"must be mounted on ordinary directory");
@@ -116,6 +116,33 @@ pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoi
     }
     init.done_with(target);
     attached
+}
+
+/// What is going to be covered. A link of the image may lead to the root itself, and nobody would see what covers that:
+/// the program's root lies below it. Paths without links are others than the root, so they cost no look.
+pub(super) fn open_point(
+    init: &Init<'_>,
+    walk: Walk,
+    open: impl Fn(RawFd, Walk) -> Result<RawFd>,
+) -> Result<RawFd> {
+    let root = init.slot(Slot::ROOT);
+    match open(root, Walk::NoLinks) {
+        Err(Errno(libc::ELOOP)) if walk != Walk::NoLinks => {}
+        opened => return opened,
+    }
+    let target = open(root, walk)?;
+    if is_same(root, target)? {
+        init.done_with(target);
+        init.report
+            .explain(b"a link leads to the root filesystem itself, which cannot be covered");
+        return Err(Errno(libc::EBUSY));
+    }
+    Ok(target)
+}
+
+fn is_same(one: RawFd, other: RawFd) -> Result<bool> {
+    let (one, other) = (fs::fstat(one)?, fs::fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
 /// The kernel says EINVAL or ENOTDIR of a directory on a file.
@@ -358,8 +385,7 @@ pub fn open_host_proc(init: &mut Init<'_>) -> Result<()> {
 pub fn unmount(init: &Init<'_>, destination: &CStr) -> Result<()> {
     let root = init.slot(Slot::ROOT);
     let target = resolve::open(root, destination, Walk::Links)?;
-    let (top, found) = (fs::fstat(root)?, fs::fstat(target)?);
-    if (top.st_dev, top.st_ino) == (found.st_dev, found.st_ino) {
+    if is_same(root, target)? {
         init.report.explain(b"it is the container's root");
         return Err(Errno(libc::EBUSY));
     }

@@ -21,7 +21,7 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
 }
 
 /// Closed standard streams become /dev/null, so that no file of ours takes their numbers; a reader that
-/// went away is an error of write(2) and no death by SIGPIPE.
+/// went away and a file that may not grow are errors of write(2) and no death by SIGPIPE or SIGXFSZ.
 pub fn prepare() -> Result<()> {
     let mut streams = [0, 1, 2].map(|fd| libc::pollfd {
         fd,
@@ -37,5 +37,6 @@ pub fn prepare() -> Result<()> {
             descriptor::keep_at_exec(null)?;
         }
     }
-    signal::ignore(libc::SIGPIPE)
+    signal::ignore(libc::SIGPIPE)?;
+    signal::ignore(libc::SIGXFSZ)
 }

@@ -45,6 +45,7 @@ tests![
     a_created_container_that_is_paused_is_not_started_and_keeps_nobody_waiting,
     the_pid_file_holds_the_pid_without_a_newline,
     ps_lists_the_processes,
+    ps_does_not_need_a_caller_who_hears_of_children,
     a_program_that_daemonizes_leaves_nothing,
     many_containers_live_side_by_side,
 ];
@@ -483,6 +484,18 @@ fn ps_lists_the_processes(lab: &Lab) {
         short.out.contains(&pid.to_string()) && !short.out.contains("999"),
         "{short:?}"
     );
+    container.end();
+}
+
+fn ps_does_not_need_a_caller_who_hears_of_children(lab: &Lab) {
+    lab.need_corten("of runc nobody asks it");
+    let container = lab.start(&lab.sleeper());
+    let done = lab
+        .call(&["ps", &container.id])
+        .within(lab, "exec env --ignore-signal=CHLD \"$@\"")
+        .done()
+        .ok();
+    assert!(done.out.contains("sleep 1000"), "{done:?}");
     container.end();
 }
 

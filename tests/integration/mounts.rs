@@ -38,6 +38,7 @@ tests![
     ids_of_a_mount_are_mapped,
     ids_of_a_mount_are_those_of_the_user_namespace_by_default,
     symlinks_in_the_image_are_followed_inside,
+    nothing_covers_the_root_that_a_link_leads_to,
     a_relative_destination_counts_from_the_root,
     an_overlay_can_be_a_mount,
     the_cgroup_mount_shows_the_containers_cgroup,
@@ -527,6 +528,37 @@ fn symlinks_in_the_image_are_followed_inside(lab: &Lab) {
         .bind(&source(lab), "/up/y", &["bind"]);
     bundle.sh("cat /var/target/x/file /var/target/y/file");
     assert_eq!(lab.run(&bundle).ok().out, "of the host\nof the host\n");
+}
+
+fn nothing_covers_the_root_that_a_link_leads_to(lab: &Lab) {
+    lab.need_corten("of runc it has no effect");
+    let dir = source(lab);
+    for (link, text) in [("top", "/"), ("up", "../.."), ("made", "new/..")] {
+        let mut bundle = lab.bundle();
+        symlink(text, bundle.rootfs().join(link)).unwrap();
+        bundle
+            .bind(&dir, &format!("/{link}"), &["bind"])
+            .args(&["true"]);
+        let done = lab.run(&bundle);
+        assert!(done.err.contains("mounts["), "{text}: {done:?}");
+        done.fails(
+            1,
+            "a link leads to the root filesystem itself, which cannot be covered",
+        );
+    }
+    for field in ["maskedPaths", "readonlyPaths"] {
+        let mut bundle = lab.bundle();
+        symlink("/", bundle.rootfs().join("top")).unwrap();
+        bundle
+            .set(&format!("/linux/{field}"), json!(["/top"]))
+            .args(&["true"]);
+        let done = lab.run(&bundle);
+        assert!(done.err.contains(&format!("linux.{field}[0]")), "{done:?}");
+        done.fails(
+            1,
+            "a link leads to the root filesystem itself, which cannot be covered",
+        );
+    }
 }
 
 fn a_relative_destination_counts_from_the_root(lab: &Lab) {

@@ -18,6 +18,7 @@ tests![
     list_prints_a_table_and_json,
     list_of_nothing_is_empty,
     list_of_a_missing_root_is_an_error,
+    a_list_that_lacks_a_container_for_want_of_descriptors_is_an_error,
     spec_writes_a_configuration_that_runs,
     spec_overwrites_nothing,
     features_is_json_alone_on_stdout,
@@ -162,6 +163,24 @@ fn list_of_a_missing_root_is_an_error(lab: &Lab) {
     let mut call = crate::harness::call::Call::new(lab, &crate::harness::host::binary());
     call.arg("--root").arg("/nonexistent/state").arg("list");
     call.done().fails(1, "no such file or directory");
+}
+
+fn a_list_that_lacks_a_container_for_want_of_descriptors_is_an_error(lab: &Lab) {
+    lab.need_corten("runc needs more descriptors to begin with");
+    let container = lab.start(&lab.sleeper());
+    let mut lacked = 0;
+    for most in 4..=20 {
+        let few = format!("ulimit -n {most}; exec \"$@\"");
+        let done = lab.call(&["list"]).within(lab, &few).done();
+        if done.out.contains(&container.id) {
+            done.ok();
+        } else {
+            done.fails(1, "too many open files");
+            lacked += 1;
+        }
+    }
+    assert!(lacked > 0, "four descriptors were enough");
+    container.end();
 }
 
 fn spec_writes_a_configuration_that_runs(lab: &Lab) {

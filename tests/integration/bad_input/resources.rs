@@ -71,6 +71,18 @@ pub const ROWS: &[Row] = &[
         }
         assert!(least.is_some(), "40 descriptors are not enough");
     }),
+    story(150, "files that may not grow", |scene| {
+        // Else the kernel ends the process, by SIGXFSZ.
+        scene.within = Some("ulimit -f 1; exec \"$@\"".to_owned());
+        scene.set("/annotations", json!({"long": "x".repeat(2000)}));
+        scene.create().fails(1, "file too large");
+        assert_eq!(fs::read_dir(&scene.lab.root).unwrap().count(), 0);
+        // The program's own files are another matter.
+        scene.bundle.config["annotations"] = json!({});
+        scene.bundle.args(&["grep", "SigIgn:", "/proc/self/status"]);
+        scene.within = None;
+        assert_eq!(scene.run().ok().out, "SigIgn:\t0000000000000000\n");
+    }),
     story(152, "no standard streams", |scene| {
         scene.bundle.sh("ls -l /proc/self/fd > /streams; true");
         scene.within = Some("exec \"$@\" <&- >&- 2>&-".to_owned());
