@@ -20,9 +20,18 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // Whatever the caller leaked must not reach a container or a hook (CVE-2024-21626): closed at
     // exec from the first moment; `--preserve-fds` asks some of them back. Without close_range(2)
     // no other call would succeed either, so a failure shows there.
-    if let Err(errno) = start::prepare().and_then(|()| fs::close_at_exec_from(3)) {
-        eprintln!("corten: cannot mark descriptors close-on-exec: {errno}");
-        std::process::exit(1);
+    let steps = [
+        (
+            "open /dev/null for a closed standard stream",
+            start::prepare(),
+        ),
+        ("mark descriptors close-on-exec", fs::close_at_exec_from(3)),
+    ];
+    for (step, result) in steps {
+        if let Err(errno) = result {
+            eprintln!("corten: cannot {step}: {errno}");
+            std::process::exit(1);
+        }
     }
     // SAFETY: they are what the C library was given.
     let arguments = unsafe { start::arguments(argc, argv) };

@@ -880,6 +880,27 @@ const CASES: &[Case] = &[
     ),
     (
         &[(
+            "/linux/resources/blockIO/throttleWriteBpsDevice",
+            r#"[{"major": 8, "minor": 0}]"#,
+        )],
+        "linux.resources.blockIO.throttleWriteBpsDevice[0]: missing property `rate`",
+    ),
+    (
+        &[(
+            "/linux/resources/blockIO/weightDevice",
+            r#"[{"major": 8, "weight": 10}]"#,
+        )],
+        "linux.resources.blockIO.weightDevice[0]: missing property `minor`",
+    ),
+    (
+        &[(
+            "/linux/resources/hugepageLimits",
+            r#"[{"pageSize": "2MB"}]"#,
+        )],
+        "linux.resources.hugepageLimits[0]: missing property `limit`",
+    ),
+    (
+        &[(
             "/linux/resources/hugepageLimits",
             r#"[{"pageSize": "2 MB", "limit": 1}]"#,
         )],

@@ -14,6 +14,12 @@ pub fn write(path: &Path, pid: i32) -> Result<()> {
     let name = path
         .file_name()
         .ok_or_else(|| named(Failure::new(Code::Usage, act()).because("it has no name")))?;
+    // Renaming would put a file in the place of /dev/null, for everybody.
+    let there = std::fs::symlink_metadata(path).map(|there| there.file_type());
+    if there.is_ok_and(|kind| !kind.is_file() && !kind.is_symlink() && !kind.is_dir()) {
+        let failure = Failure::new(Code::Usage, act()).because("what is there is no file");
+        return Err(named(failure));
+    }
     let mut beside = std::ffi::OsString::from(".");
     beside.push(name);
     let beside = path.with_file_name(beside);

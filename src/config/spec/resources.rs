@@ -100,37 +100,6 @@ objects! {
         throttle_write_iops_device: Vec<ThrottleDevice>,
     }
 
-    /// A device's weight.
-    WeightDevice {
-        /// Device number.
-        major: i64,
-        /// Device number.
-        minor: i64,
-        /// 10 to 1000.
-        weight: Option<u16>,
-        /// Cgroup v1 only.
-        leaf_weight: Option<u16>,
-    }
-
-    /// A device's rate.
-    ThrottleDevice {
-        /// Device number.
-        major: i64,
-        /// Device number.
-        minor: i64,
-        /// A second.
-        rate: u64,
-    }
-
-    /// config-linux.md, Huge page limits.
-    HugepageLimit {
-        /// `2MB`, `1GB`.
-        #[serde(alias = "pagesize")]
-        page_size: String,
-        /// Bytes.
-        limit: u64,
-    }
-
     /// config-linux.md, Network: cgroup v1 only.
     Network {
         /// net_cls.
@@ -157,7 +126,7 @@ objects! {
     }
 }
 
-only_objects! { DeviceRule }
+only_objects! { DeviceRule WeightDevice ThrottleDevice HugepageLimit }
 
 /// config-linux.md, Allowed Device list: one rule.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -177,4 +146,43 @@ pub struct DeviceRule {
     /// Of `rwm`; all three if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<String>,
+}
+
+/// A device's weight.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self", rename_all = "camelCase")]
+pub struct WeightDevice {
+    /// Device number.
+    pub major: i64,
+    /// Device number.
+    pub minor: i64,
+    /// 10 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+    /// Cgroup v1 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaf_weight: Option<u16>,
+}
+
+/// A device's rate.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self", rename_all = "camelCase")]
+pub struct ThrottleDevice {
+    /// Device number.
+    pub major: i64,
+    /// Device number.
+    pub minor: i64,
+    /// A second.
+    pub rate: u64,
+}
+
+/// config-linux.md, Huge page limits.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self", rename_all = "camelCase")]
+pub struct HugepageLimit {
+    /// `2MB`, `1GB`.
+    #[serde(alias = "pagesize")]
+    pub page_size: String,
+    /// Bytes.
+    pub limit: u64,
 }

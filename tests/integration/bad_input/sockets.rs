@@ -1,10 +1,12 @@
 //! 111 to 118: terminals, sockets and files that the command line names.
 
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use nix::sys::socket::{Backlog, listen};
+use nix::sys::stat::{Mode, SFlag, makedev};
 use serde_json::json;
 
 use super::scene::{Row, Scene, refused, story};
@@ -78,6 +80,16 @@ pub const ROWS: &[Row] = &[
         },
         &["--pid-file: cannot write the pid file ", "is a directory"],
     ),
+    story(117, "a pid file that is a device", |scene| {
+        // Not one of the machine's: putting a file in its place is the fault.
+        let device = scene.lab.path("device");
+        nix::sys::stat::mknod(&device, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 3)).unwrap();
+        scene.flags = vec!["--pid-file".to_owned(), device.display().to_string()];
+        scene.create().fails(1, "--pid-file: cannot write the pid file ");
+        scene.corten(&["state"]).fails(1, "container does not exist");
+        assert!(fs::metadata(&device).unwrap().file_type().is_char_device());
+        fs::remove_file(device).unwrap();
+    }),
     story(118, "a pid file on a disk that is full", |scene| {
         let disk = Disk::full(scene, "bytes");
         scene.flags = vec!["--pid-file".to_owned(), disk.path.join("pid").display().to_string()];
