@@ -171,6 +171,17 @@ pub fn clone_tree(source: &CStr, reach: Reach, follow: Follow) -> Result<RawFd> 
     }
 }
 
+/// Runtime: a copy of a shared mount is one of its peers, and what is mounted below it in the container would be mounted
+/// on the host too. As a slave it takes mounts and gives none: what the kernel makes of mounts that it copies itself
+/// into a mount namespace of another user namespace (mount_namespaces(7)).
+pub fn stop_sharing(mount: RawFd, reach: Reach) -> Result<()> {
+    let slave = Attributes {
+        propagation: Propagation::Slave.flag(),
+        ..Attributes::default()
+    };
+    mount::mount_setattr(mount, reach, slave)
+}
+
 /// Runtime: EPERM where a mount has one of these flags, MOUNT_ATTR_*.
 pub fn respect_flags(mount: RawFd, clear: u64) -> Result<()> {
     let flags = fs::mount_flags(mount)?;

@@ -35,6 +35,7 @@ tests![
     the_root_propagates_as_asked,
     mounts_of_the_host_come_into_a_slave,
     nothing_of_the_container_comes_out,
+    mounts_below_a_bind_stay_in_a_user_namespace,
     ids_of_a_mount_are_mapped,
     ids_of_a_mount_are_those_of_the_user_namespace_by_default,
     symlinks_in_the_image_are_followed_inside,
@@ -478,6 +479,30 @@ fn nothing_of_the_container_comes_out(lab: &Lab) {
     }
     bundle.sh("mount -t tmpfs tmpfs /mnt && echo mounted");
     assert_eq!(lab.run(&bundle).ok().out, "mounted\n");
+}
+
+/// What is bound the runtime copies on the host there, where mounts may be shared, as every mount is that systemd has made.
+fn mounts_below_a_bind_stay_in_a_user_namespace(lab: &Lab) {
+    let dir = source(lab);
+    let on = |script: &str| {
+        let mut call = Call::script(lab, script);
+        call.arg(dir.to_str().unwrap());
+        call.done().ok();
+    };
+    on("mount --bind $1 $1 && mount --make-shared $1 && mkdir $1/below");
+    let mut bundle = lab.sleeper();
+    bundle
+        .userns()
+        .bind(&dir, "/x", &["rbind"])
+        .mount("tmpfs", "tmpfs", "/x/below", &[]);
+    let container = lab.start(&bundle);
+    let place = format!(" {}/below ", dir.display());
+    let mounts = |whose: &str| fs::read_to_string(format!("/proc/{whose}/mountinfo")).unwrap();
+    let (host, inside) = (mounts("self"), mounts(&container.pid().to_string()));
+    container.end();
+    on("umount $1/below; umount $1");
+    assert!(inside.contains(" /x/below "), "{inside}");
+    assert!(!host.contains(&place), "{host}");
 }
 
 /// Where an id-mapped mount of this file system works, tells the file system's own answer.

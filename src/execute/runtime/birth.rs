@@ -60,7 +60,9 @@ impl<'a> Runtime<'a> {
                 follow,
             } => {
                 let tree = rootfs::run::clone_tree(source, *reach, *follow).act(act)?;
-                self.fill(*mount, descriptor::owned(tree));
+                let tree = descriptor::owned(tree);
+                rootfs::run::stop_sharing(tree.as_raw_fd(), *reach).act(act)?;
+                self.fill(*mount, tree);
                 Ok(())
             }
             RuntimeOp::MapIds {

@@ -96,7 +96,7 @@ pub enum RuntimeOp {
     RespectFlags { mount: Slot, clear: u64 },
     /// A user namespace made only to hold id maps.
     MakeUserNamespace { maps: IdMaps, namespace: Slot },
-    /// open_tree(2).
+    /// open_tree(2), and mount_setattr(2): the copy is no peer of the host's mount.
     CloneTree {
         source: CString,
         reach: Reach,
