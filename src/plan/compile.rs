@@ -95,6 +95,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         groups.enter(&mut planner);
     }
     network::plan::plan(&mut planner, linux, &namespaces)?;
+    limits_before_scheduler(&mut planner, spec, linux);
 
     hooks_before_pivot(&mut planner, spec, request, &namespaces)?;
     change_root(&mut planner, &room, &late)?;
@@ -228,6 +229,16 @@ fn on_the_host(planner: &mut Planner, room: &Room<'_>) {
             RuntimeOp::SetOomScore(score),
             Field::new("process.oomScoreAdj"),
         );
+    }
+}
+
+/// Whether the kernel grants a deadline depends on the CPUs that the cgroup leaves at that moment: so the limits come
+/// first. Interfaces that are moved have the same gate.
+fn limits_before_scheduler(planner: &mut Planner, spec: &Spec, linux: &Linux) {
+    let process = spec.process.as_ref();
+    let asked = process.is_some_and(|process| process.scheduler.is_some());
+    if asked && linux.net_devices.is_empty() {
+        planner.meet(Gate::HostReady);
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::checkpoint::{checkpoint, need_criu, restore};
 use crate::harness::call::eventually;
 use crate::harness::{Bundle, Container, Lab, skip, tests};
 
@@ -16,10 +17,13 @@ tests![
     a_container_whose_profile_was_taken_away_is_found,
     a_container_under_another_profile_is_found,
     a_profile_that_only_complains_is_found,
+    a_restored_container_has_the_profile_that_is_asked_for,
     an_selinux_label_is_seen_inside_and_exec_takes_it_or_its_own,
     an_selinux_label_that_the_policy_does_not_know_is_refused,
     filesystems_have_the_selinux_mount_label,
     a_container_under_another_selinux_label_is_found,
+    a_restored_container_has_the_label_that_is_asked_for,
+    restored_filesystems_have_the_label_that_is_asked_for,
 ];
 
 /// A profile that is loaded for the time of a test.
@@ -177,6 +181,22 @@ fn a_profile_that_only_complains_is_found(lab: &Lab) {
     container.end();
 }
 
+fn a_restored_container_has_the_profile_that_is_asked_for(lab: &Lab) {
+    need_criu(lab);
+    let (own, other) = (Profile::load(lab, "own"), Profile::load(lab, "other"));
+    let bundle = under(lab, &own, "while :; do sleep 1; done");
+    let container = lab.start(&bundle);
+    let image = checkpoint(lab, &container, &[]);
+    restore(lab, &bundle, &image, &[], &container.id);
+    assert_eq!(seen(&container).0, format!("{} (enforce)", own.name));
+    let image = checkpoint(lab, &container, &[]);
+    let label = format!("apparmor:{}", other.name);
+    let flags = ["--lsm-profile", &label];
+    restore(lab, &bundle, &image, &flags, &container.id);
+    assert_eq!(seen(&container).0, format!("{} (enforce)", other.name));
+    container.end();
+}
+
 /// tests/lab/selinux has loaded the policy whose labels these are.
 fn need_selinux() {
     let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
@@ -227,17 +247,18 @@ fn filesystems_have_the_selinux_mount_label(lab: &Lab) {
     let mut bundle = labelled(lab, "exec sleep 1000");
     bundle.set("/linux/mountLabel", json!("u:r:other_t"));
     let container = lab.start(&bundle);
-    let root = format!("/proc/{}/root", container.pid());
     for place in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
-        let mut ls = Command::new("ls");
-        let listed = ls
-            .args(["-Zd", &format!("{root}{place}")])
-            .output()
-            .unwrap();
-        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-        assert!(listed.starts_with("u:r:other_t "), "{place}: {listed}");
+        assert_eq!(label_at(&container, place), "u:r:other_t", "{place}");
     }
     container.end();
+}
+
+fn label_at(container: &Container<'_>, place: &str) -> String {
+    let path = format!("/proc/{}/root{place}", container.pid());
+    let listed = Command::new("ls").args(["-Zd", &path]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let label = listed.split(' ').next();
+    label.unwrap_or_default().to_owned()
 }
 
 fn a_container_under_another_selinux_label_is_found(lab: &Lab) {
@@ -252,5 +273,30 @@ fn a_container_under_another_selinux_label_is_found(lab: &Lab) {
     });
     let finding = "DIFFERENT process.selinuxLabel".to_owned();
     assert_eq!(seen(&container), ("u:r:other_t".to_owned(), vec![finding]));
+    container.end();
+}
+
+fn a_restored_container_has_the_label_that_is_asked_for(lab: &Lab) {
+    need_criu(lab);
+    need_selinux();
+    let bundle = labelled(lab, "while :; do sleep 1; done");
+    let container = lab.start(&bundle);
+    let image = checkpoint(lab, &container, &[]);
+    let flags = ["--lsm-profile", "selinux:u:r:other_t"];
+    restore(lab, &bundle, &image, &flags, &container.id);
+    assert_eq!(seen(&container).0, "u:r:other_t");
+    container.end();
+}
+
+fn restored_filesystems_have_the_label_that_is_asked_for(lab: &Lab) {
+    need_criu(lab);
+    need_selinux();
+    let mut bundle = labelled(lab, "while :; do sleep 1; done");
+    bundle.set("/linux/mountLabel", json!("u:r:other_t"));
+    let container = lab.start(&bundle);
+    let image = checkpoint(lab, &container, &[]);
+    let flags = ["--lsm-mount-context", "u:r:box_t"];
+    restore(lab, &bundle, &image, &flags, &container.id);
+    assert_eq!(label_at(&container, "/dev"), "u:r:box_t");
     container.end();
 }
