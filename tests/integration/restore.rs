@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -25,7 +24,6 @@ tests![
     a_socket_from_outside_is_only_saved_when_asked_for,
     a_network_comes_back_empty,
     connections_come_back_closed,
-    a_job_of_a_shell_comes_back_on_another_terminal,
 ];
 
 fn mounts_over_links_and_below_others_come_back(lab: &Lab) {
@@ -408,32 +406,4 @@ fn connections_come_back_closed(lab: &Lab) {
     restore(lab, &bundle, &image, &["--tcp-close"], &container.id);
     assert!(!established(), "it is closed");
     container.end();
-}
-
-/// Its streams are a terminal of whoever called the runtime, which is not in the image.
-fn a_job_of_a_shell_comes_back_on_another_terminal(lab: &Lab) {
-    need_criu(lab);
-    let mut bundle = lab.bundle();
-    bundle.sh("while read line; do echo got $line; done");
-    let (place, id) = (bundle.write(), lab.id());
-    let image = lab.path("image").display().to_string();
-    let on_a_terminal = |words: &[&str]| {
-        let call = lab.call(&[words, &["--bundle", &place, &id]].concat());
-        call.deadline(Duration::from_secs(60))
-            .start_on_a_terminal(80)
-    };
-    let (running, mut terminal) = on_a_terminal(&["run"]);
-    terminal.enter("one");
-    terminal.expect("got one");
-    let save = ["checkpoint", "--image-path", &image];
-    let done = call(lab, &[&save[..], &[&id]].concat());
-    assert_eq!(done.code, 1, "{done:?}");
-    call(lab, &[&save[..], &["--shell-job", &id]].concat()).ok();
-    running.done();
-    let (running, mut terminal) =
-        on_a_terminal(&["restore", "--image-path", &image, "--shell-job"]);
-    terminal.enter("two");
-    terminal.expect("got two");
-    lab.corten(&["delete", "--force", &id]).ok();
-    running.done();
 }
