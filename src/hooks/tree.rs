@@ -5,7 +5,11 @@
 //! (PR_SET_CHILD_SUBREAPER, prctl(2)). Everything is stopped before anything is killed: what is
 //! stopped neither forks nor dies.
 
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
 use super::run::Orphans;
+use crate::sys::poll::{self, Deadline, Watch};
 use crate::sys::process::getpid;
 use crate::sys::spawn::Child;
 use crate::sys::{Errno, Pidfd, Result, signal};
@@ -13,6 +17,10 @@ use crate::sys::{Errno, Pidfd, Result, signal};
 /// Every round stops what the last one missed. A tree that still grows is a fork bomb; it is killed
 /// as far as it is known.
 const ROUNDS: usize = 50;
+
+/// How long those that were killed may take to end, of whom the caller shall see none: one in the middle of a slow
+/// system call takes its time.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Kills the hook and what it started. The hook itself stays to be reaped.
 pub(super) fn kill(hook: Child, orphans: Orphans) -> Result<()> {
@@ -32,7 +40,15 @@ pub(super) fn kill(hook: Child, orphans: Orphans) -> Result<()> {
     for process in &held {
         send(process, libc::SIGKILL)?;
     }
-    signal::send_to_group(hook.pid, libc::SIGKILL)
+    signal::send_to_group(hook.pid, libc::SIGKILL)?;
+    let deadline = Deadline::after(PATIENCE);
+    for process in &held {
+        poll::wait(
+            &mut [Watch::readable(process.as_fd().as_raw_fd())],
+            deadline,
+        )?;
+    }
+    Ok(())
 }
 
 /// What tells whose a process is.
