@@ -6,8 +6,8 @@
 MUSL := x86_64-unknown-linux-musl
 TARGET := $(if $(shell rustup target list --installed 2>/dev/null | grep -x $(MUSL)),$(MUSL),x86_64-unknown-linux-gnu)
 # What a container's life executes stands side by side (bench/order): a third less memory.
-STATIC := -C target-feature=+crt-static -C relocation-model=static -C relro-level=off -C link-arg=-Wl,-z,noseparate-code \
-	-C link-arg=-Wl,-T,$(CURDIR)/bench/order.ld
+STATIC := -C target-feature=+crt-static -C relocation-model=static -C relro-level=off -C symbol-mangling-version=v0 \
+	-C link-arg=-Wl,-z,noseparate-code -C link-arg=-Wl,-T,$(CURDIR)/bench/order.ld
 CARGO_TARGET_DIR ?= target
 CORTEN := $(CARGO_TARGET_DIR)/corten
 COMPLETIONS := bash-completion/completions zsh/site-functions fish/vendor_completions.d
