@@ -76,6 +76,11 @@ impl Cgroup {
         }
     }
 
+    /// Removes it if no process is in it and nothing below it: true; or leaves it as it is.
+    pub fn remove_if_empty(&self) -> bool {
+        remove::remove_if_empty(self.mount.as_fd(), &self.path)
+    }
+
     /// Kills every process in it and below it.
     pub fn kill(&self) -> Result<()> {
         remove::kill(self.directory())

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use nix::errno::Errno as NixErrno;
-use nix::fcntl::{FlockArg, OFlag, openat, renameat};
+use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::Serialize;
@@ -17,7 +18,7 @@ use super::directory::{
 };
 use super::gate::{self, Gate, Waiting};
 use super::identity::{self, Process};
-use super::lock::{Lock, lock, try_lock};
+use super::lock::{self, Lock, lock, try_lock};
 use super::record::{Record, Stage};
 use super::root::{Id, Root};
 use crate::cgroups::freeze;
@@ -59,7 +60,7 @@ impl Status {
 #[derive(Debug)]
 pub struct Container {
     id: Id,
-    directory: OwnedFd,
+    directory: Arc<OwnedFd>,
     root: OwnedFd,
     record: Record,
     next: Option<Record>,
@@ -133,8 +134,9 @@ impl Container {
         }
         let locked = open_at(parent.as_fd(), id.as_str(), OFlag::O_DIRECTORY)
             .act(|| format!("cannot open the directory of {id}"))
+            .map(Arc::new)
             .and_then(|directory| {
-                let lock = try_lock(&directory, FlockArg::LockExclusiveNonblock)?;
+                let lock = try_lock(&directory)?;
                 Ok((directory, lock))
             });
         let (directory, lock) = match locked {
@@ -178,7 +180,7 @@ impl Container {
         destroy::forget(&self.root, &self.directory, &self.id)
     }
 
-    fn directories(root: &Root, id: &Id) -> Result<(OwnedFd, OwnedFd)> {
+    fn directories(root: &Root, id: &Id) -> Result<(OwnedFd, Arc<OwnedFd>)> {
         let parent = match open_directory(root) {
             Err(failure) if failure.errno() == Some(Errno(libc::ENOENT)) => {
                 return Err(does_not_exist());
@@ -189,7 +191,7 @@ impl Container {
             Err(Errno(libc::ENOENT)) => Err(does_not_exist()),
             directory => {
                 let directory = directory.act(|| format!("cannot open the directory of {id}"))?;
-                Ok((parent, directory))
+                Ok((parent, Arc::new(directory)))
             }
         }
     }
@@ -345,7 +347,7 @@ impl Container {
 
     fn is_locked(&self) -> Result<bool> {
         // Shared, so that two who look do not take each other for a `create`.
-        Ok(try_lock(&self.directory, FlockArg::LockSharedNonblock)?.is_none())
+        lock::is_locked(&self.directory)
     }
 
     fn write_beside(&self, name: &str, content: &[u8]) -> Result<()> {

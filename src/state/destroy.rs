@@ -7,6 +7,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno as NixErrno;
@@ -91,7 +92,12 @@ fn refuse_living(id: &Id, status: Status) -> Result<()> {
 /// the failures of poststop hooks, which keep nothing from going on (config.md, Poststop).
 pub fn remove(container: &Container) -> Result<Vec<Failure>> {
     let record = container.record();
-    let cgroup = container.cgroup()?;
+    let has_unit = record.cgroup.as_ref().is_some_and(|it| it.unit.is_some());
+    let may_go = is_ours(container) && !has_unit;
+    // The usual end: nothing lives in it, and the kernel lets go of it at once.
+    let cgroup = container
+        .cgroup()?
+        .filter(|cgroup| !(may_go && cgroup.remove_if_empty()));
     kill_all(container, cgroup.as_ref())?;
     if let (Some(cgroup), Some(record)) = (&cgroup, &record.cgroup) {
         remove_cgroup(cgroup, record)?;
@@ -233,6 +239,7 @@ fn remove_remains(root: &Root, id: &Id) -> Result<()> {
             .map_err(Errno::from)
             .act(|| format!("cannot open the directory of {id}"))?,
     };
+    let directory = Arc::new(directory);
     let _lock = match lock(&parent, &directory, id) {
         Err(failure) if failure.code == Code::NotFound => return Ok(()),
         lock => lock?,

@@ -2,37 +2,56 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno as NixErrno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::OFlag;
 
 use super::container::does_not_exist;
 use super::directory::{is_linked, open_at};
 use super::root::Id;
 use crate::error::{Act, Code, Failure, Result};
+use crate::sys::{Errno, fs};
 
 /// How long a command waits for another one on the same container.
 const LOCK_DEADLINE: Duration = Duration::from_secs(10);
 
+const ACT: &str = "cannot lock the container's directory";
+
 /// The lock of a container's directory; released when dropped or when the process dies.
 ///
 /// Released explicitly, not by closing alone: a child of clone3 shares the open file.
-pub type Lock = Flock<OwnedFd>;
+#[derive(Debug)]
+pub struct Lock(Arc<OwnedFd>);
 
-/// A lock needs an open file of its own: on one that is shared, taking it twice succeeds.
-pub(super) fn try_lock(directory: &OwnedFd, kind: FlockArg) -> Result<Option<Lock>> {
-    let act = || "cannot lock the container's directory";
-    let own = open_at(directory.as_fd(), ".", OFlag::O_DIRECTORY).act(act)?;
-    match Flock::lock(own, kind) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, NixErrno::EWOULDBLOCK)) => Ok(None),
-        Err((_, errno)) => Err(Failure::system(act(), errno.into())),
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let released = fs::flock(self.0.as_raw_fd(), libc::LOCK_UN);
+        debug_assert!(released.is_ok(), "a lock is always let go of: {released:?}");
+    }
+}
+
+/// Takes the lock of a directory that this command has opened for itself: taking it twice through one open file succeeds.
+pub(super) fn try_lock(directory: &Arc<OwnedFd>) -> Result<Option<Lock>> {
+    match fs::flock(directory.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) {
+        Ok(()) => Ok(Some(Lock(Arc::clone(directory)))),
+        Err(Errno(libc::EWOULDBLOCK)) => Ok(None),
+        Err(errno) => Err(Failure::system(ACT, errno)),
+    }
+}
+
+/// Whether another command holds the lock; asked through an open file of its own.
+pub(super) fn is_locked(directory: &OwnedFd) -> Result<bool> {
+    let own = open_at(directory.as_fd(), ".", OFlag::O_DIRECTORY).act(|| ACT)?;
+    match fs::flock(own.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) {
+        Ok(()) => Ok(false),
+        Err(Errno(libc::EWOULDBLOCK)) => Ok(true),
+        Err(errno) => Err(Failure::system(ACT, errno)),
     }
 }
 
 /// Takes the lock, or says who holds it when the time is over.
-pub(super) fn lock(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<Lock> {
+pub(super) fn lock(root: &OwnedFd, directory: &Arc<OwnedFd>, id: &Id) -> Result<Lock> {
     lock_within(directory, id, LOCK_DEADLINE).and_then(|lock| {
         match is_linked(root, directory, id)? {
             true => Ok(lock),
@@ -42,11 +61,11 @@ pub(super) fn lock(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<Lock>
     })
 }
 
-fn lock_within(directory: &OwnedFd, id: &Id, time: Duration) -> Result<Lock> {
+fn lock_within(directory: &Arc<OwnedFd>, id: &Id, time: Duration) -> Result<Lock> {
     let deadline = Instant::now() + time;
     let mut pause = Duration::from_micros(100);
     loop {
-        if let Some(lock) = try_lock(directory, FlockArg::LockExclusiveNonblock)? {
+        if let Some(lock) = try_lock(directory)? {
             return Ok(lock);
         }
         if Instant::now() >= deadline {
@@ -89,9 +108,9 @@ mod tests {
     #[test]
     fn two_commands_exclude_each_other_and_the_later_says_by_whom() {
         let scratch = Scratch::new();
-        let directory = scratch.directory();
-        let lock = lock_within(&directory, &id(), Duration::ZERO).unwrap();
-        let failure = lock_within(&directory, &id(), Duration::ZERO).unwrap_err();
+        let open = || Arc::new(scratch.directory());
+        let lock = lock_within(&open(), &id(), Duration::ZERO).unwrap();
+        let failure = lock_within(&open(), &id(), Duration::ZERO).unwrap_err();
         assert_eq!(failure.code, Code::Timeout);
         assert!(
             failure
@@ -100,6 +119,6 @@ mod tests {
             "{failure}"
         );
         drop(lock);
-        assert!(lock_within(&directory, &id(), Duration::ZERO).is_ok());
+        assert!(lock_within(&open(), &id(), Duration::ZERO).is_ok());
     }
 }

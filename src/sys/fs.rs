@@ -222,6 +222,13 @@ pub fn chmodat(dir: RawFd, path: &CStr, mode: u32) -> Result<()> {
     Ok(())
 }
 
+/// flock(2): LOCK_SH, LOCK_EX, LOCK_UN, and LOCK_NB with them.
+pub fn flock(fd: RawFd, operation: i32) -> Result<()> {
+    // SAFETY: integers only.
+    check(unsafe { libc::flock(fd, operation) })?;
+    Ok(())
+}
+
 /// fchdir(2).
 pub fn fchdir(fd: RawFd) -> Result<()> {
     // SAFETY: integers only.
