@@ -91,8 +91,8 @@ impl CgroupHost {
     pub fn probe(cgroups_path: Option<&str>, device_filter: DeviceFilter) -> Result<Self> {
         let layout = probe_layout()?;
         let controllers: Vec<String> = match layout {
-            Layout::Unified => read(c"/sys/fs/cgroup/cgroup.controllers")?,
-            Layout::Hybrid => read(c"/sys/fs/cgroup/unified/cgroup.controllers")?,
+            Layout::Unified => read_line(c"/sys/fs/cgroup/cgroup.controllers")?,
+            Layout::Hybrid => read_line(c"/sys/fs/cgroup/unified/cgroup.controllers")?,
         }
         .split_ascii_whitespace()
         .map(str::to_owned)
@@ -217,6 +217,14 @@ fn is_cgroup2(path: &Path) -> bool {
 
 fn read(path: &CStr) -> Result<String> {
     sys::cgroup::read_path(path).act(|| format!("cannot read {}", path.to_string_lossy()))
+}
+
+/// One line of cgroupfs, which comes whole with the first read(2).
+fn read_line(path: &CStr) -> Result<String> {
+    let mut line = [0; 512];
+    let read = sys::fs::read_small(sys::fs::AT_FDCWD, path, &mut line);
+    let length = read.act(|| format!("cannot read {}", path.to_string_lossy()))?;
+    Ok(String::from_utf8_lossy(&line[..length]).into_owned())
 }
 
 /// The cgroup of another process as this one sees it; none if the process has ended.

@@ -68,6 +68,11 @@ pub fn remove(mount: BorrowedFd<'_>, path: &CgroupPath, deadline: Instant) -> Re
     rmdir_patiently(mount, &name, deadline).act(act)
 }
 
+/// Removes a cgroup without processes that has nothing below it: true. Any other stays.
+pub fn remove_if_empty(mount: BorrowedFd<'_>, path: &CgroupPath) -> bool {
+    CString::new(path.as_str()).is_ok_and(|name| rmdir(mount, &name).is_ok())
+}
+
 fn rmdir(dir: BorrowedFd<'_>, name: &CStr) -> sys::Result<()> {
     match fs::unlinkat(dir.as_raw_fd(), name, libc::AT_REMOVEDIR) {
         Err(Errno(libc::ENOENT)) => Ok(()),

@@ -4,10 +4,12 @@
 //! must not hang us, nor a huge file or a deep one take our memory or stack. A symbolic link is
 //! followed, as every peer does.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
 
 use super::check::Warning;
 use super::{Spec, check, fields};
@@ -148,12 +150,9 @@ impl TryFrom<&oci_spec::runtime::Spec> for Spec {
 /// The bytes of a configuration's file.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     // O_NONBLOCK: the open of a FIFO without a writer, or of a terminal, would wait.
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path);
-    let mut file = match opened {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let mut file = match openat(AT_FDCWD, path, flags, Mode::empty()) {
+        Err(nix::errno::Errno::ENOENT) => {
             return Err(Failure::new(
                 Code::Bundle,
                 "JSON specification file config.json not found",
@@ -161,6 +160,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
             .of(Kind::NoConfiguration));
         }
         opened => opened
+            .map(File::from)
+            .map_err(Errno::from)
             .act(|| format!("cannot open {}", path.display()))
             .map_err(of_bundle)?,
     };

@@ -161,6 +161,9 @@ fn console(create: &CreateRequest, spec: &Spec, stay: Stay) -> Result<Console> {
 pub fn inherited(preserve_fds: u32) -> Result<listen::Inherited> {
     let variable = |name: &str| std::env::var(name).ok();
     let (fds, pid) = (variable("LISTEN_FDS"), variable("LISTEN_PID"));
+    if fds.is_none() && preserve_fds == 0 {
+        return Ok(listen::Inherited::default());
+    }
     let offer = listen::Offer {
         listen_fds: fds.as_deref(),
         listen_pid: pid.as_deref(),

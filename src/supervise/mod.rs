@@ -78,7 +78,9 @@ pub fn supervise(supervised: Supervised<'_>, signals: &Signals) -> Result<u8> {
         if let Some(proxy) = &mut proxy {
             proxy.turn(&watches[2..]);
         }
-        while let Some(signal) = signals.next().act(|| "cannot read signals")? {
+        while watches[0].is_ready()
+            && let Some(signal) = signals.next().act(|| "cannot read signals")?
+        {
             match signal {
                 libc::SIGCHLD | libc::SIGURG => {}
                 libc::SIGWINCH => proxy.iter().for_each(Proxy::resize),
