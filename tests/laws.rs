@@ -31,7 +31,7 @@ const BREACHES: &[Breach] = &[
     (
         "a mount after the pivot",
         |op| matches!(op, InitOp::MountFilesystem { .. }),
-        |op| matches!(op, InitOp::PivotRoot),
+        |op| matches!(op, InitOp::PivotRoot { .. }),
     ),
     (
         "a path of the host looked up below the overlay",
@@ -41,7 +41,7 @@ const BREACHES: &[Breach] = &[
     (
         "a mask after the pivot",
         |op| matches!(op, InitOp::MaskPath(_)),
-        |op| matches!(op, InitOp::PivotRoot),
+        |op| matches!(op, InitOp::PivotRoot { .. }),
     ),
     (
         "a tree of the host behind the cover of its /proc",
@@ -66,7 +66,7 @@ const BREACHES: &[Breach] = &[
     (
         "a label through the container's /proc",
         |op| matches!(op, InitOp::SetExecLabel { .. }),
-        |op| matches!(op, InitOp::PivotRoot),
+        |op| matches!(op, InitOp::PivotRoot { .. }),
     ),
     (
         "a cgroup below in front of the cgroup namespace",

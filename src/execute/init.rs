@@ -11,12 +11,12 @@ use std::os::fd::RawFd;
 
 use super::last_words;
 use super::report::Report;
-use super::spent::Spent;
 use crate::hooks::failure::WORDS;
 use crate::hooks::{Ended, Environment, PreparedHook, Tail};
 use crate::plan::op::{Gate, InitOp, Mode, Slot};
 use crate::plan::{Plan, Step};
 use crate::process::home::Home;
+use crate::rootfs::resolve::Nursery;
 use crate::rootfs::{hide, overlay};
 use crate::sys::executable::Disguise;
 use crate::sys::poll::{self, Deadline, Watch};
@@ -68,7 +68,10 @@ pub struct Init<'a> {
     starter: RawFd,
     /// With `--step`: asks before each step.
     pace: RawFd,
-    spent: Spent,
+    /// Where a mount point was made last.
+    pub nursery: Nursery,
+    /// Descriptors below this number stay open until all are closed.
+    spare: RawFd,
 }
 
 /// What init gets from the runtime.
@@ -114,7 +117,8 @@ pub fn run(plan: &Plan, slots: &mut [RawFd], control: RawFd, setting: Setting<'_
         home: Home::default(),
         starter: EMPTY,
         pace,
-        spent: Spent::new(spare),
+        nursery: Nursery::EMPTY,
+        spare,
     };
     for (index, step) in (0u32..).zip(&plan.init) {
         report.at(index);
@@ -141,9 +145,11 @@ impl Init<'_> {
         self.slots[slot.index()] = fd;
     }
 
-    /// Closes a descriptor, now or with others.
+    /// Closes a descriptor now, or leaves it to [`Self::close_all_but`]: one call for all of them.
     pub fn done_with(&self, fd: RawFd) {
-        self.spent.add(fd);
+        if fd >= self.spare {
+            fs::close(fd);
+        }
     }
 
     /// Closes what a slot holds.
@@ -243,7 +249,7 @@ impl Init<'_> {
         match received.fd {
             Some(network) if byte[0] == Gate::NetworkMade as u8 => {
                 namespace::setns(network, libc::CLONE_NEWNET)?;
-                fs::close(network);
+                self.done_with(network);
                 Ok(())
             }
             _ if received.length == 0 => Err(Errno(libc::EPIPE)),
@@ -340,6 +346,9 @@ impl Init<'_> {
 
     fn mount_step(&mut self, op: &InitOp) -> Result<()> {
         use rootfs::run;
+        if !matches!(op, InitOp::MountFilesystem { .. }) {
+            self.nursery.forget();
+        }
         match op {
             InitOp::SetHostPropagation(propagation) => run::set_host_propagation(*propagation),
             InitOp::MakeParentPrivate { path } => run::make_parent_private(path),
@@ -412,9 +421,9 @@ impl Init<'_> {
             InitOp::MakeDeviceLink { name, target } => run::make_device_link(self, name, target),
             InitOp::MakeWorkingDirectory(path) => run::make_directory(self, path),
             InitOp::PrepareMask => hide::prepare_mask(self),
-            InitOp::PivotRoot => run::pivot_root(self),
-            InitOp::ChangeRoot => run::change_root(self).and_then(|()| self.spent.close()),
-            InitOp::DetachOldRoot => run::detach_old_root(self).and_then(|()| self.spent.close()),
+            InitOp::PivotRoot { is_shared } => run::pivot_root(self, *is_shared),
+            InitOp::ChangeRoot => run::change_root(self),
+            InitOp::DetachOldRoot => run::detach_old_root(self),
             InitOp::MaskPath(path) => hide::mask_path(self, path),
             InitOp::ReadonlyPath(path) => hide::readonly_path(self, path),
             InitOp::ReadonlyRoot => run::set_root_attributes(self, READONLY),

@@ -15,7 +15,6 @@ pub mod message;
 pub mod pid_file;
 pub mod report;
 pub mod runtime;
-mod spent;
 pub mod step;
 pub mod trace;
 

@@ -125,7 +125,7 @@ const LAWS: &[Law] = &[
                     | InitOp::MaskPath(_)
             )
         },
-        |op| matches!(op, InitOp::PivotRoot | InitOp::ChangeRoot),
+        |op| matches!(op, InitOp::PivotRoot { .. } | InitOp::ChangeRoot),
     ),
     (
         "what the host gives is taken before an overlay covers /, within which a link's .. would lead",
@@ -183,7 +183,9 @@ const LAWS: &[Law] = &[
         |op| {
             matches!(
                 op,
-                InitOp::JoinNamespace { .. } | InitOp::JoinContainer { .. } | InitOp::PivotRoot
+                InitOp::JoinNamespace { .. }
+                    | InitOp::JoinContainer { .. }
+                    | InitOp::PivotRoot { .. }
             )
         },
     ),
@@ -369,7 +371,7 @@ mod tests {
     #[test]
     fn masks_after_the_pivot_break_the_law() {
         let mut planner = Planner::default();
-        planner.init(InitOp::PivotRoot, Field::default());
+        planner.init(InitOp::PivotRoot { is_shared: false }, Field::default());
         planner.init(
             InitOp::MaskPath(c"/proc/kcore".to_owned()),
             Field::default(),

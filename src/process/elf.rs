@@ -9,6 +9,7 @@
 
 use std::ffi::CStr;
 
+use crate::execute::init::Init;
 use crate::execute::report::Report;
 use crate::sys::fs::{self, AT_FDCWD};
 use crate::sys::{Errno, Result};
@@ -42,31 +43,40 @@ const HERE: &[u8] = b", and this machine is 64-bit ARM";
 const HERE: &[u8] = b", and this machine is not";
 
 /// Refuses what the kernel would refuse for want of an interpreter, in better words.
-pub fn examine(report: &Report, path: &CStr) -> Result<()> {
-    look(path, |file, head| match format(head) {
+pub fn examine(init: &Init<'_>, path: &CStr) -> Result<()> {
+    let report = init.report;
+    let looked = look(init, path, |file, head| match format(head) {
         Format::Script => script(report, head),
         Format::Native => binary(report, file, head),
         Format::Foreign(_) | Format::Unknown => Ok(()),
-    })
-    .unwrap_or(Ok(()))
+    });
+    looked?.unwrap_or(Ok(()))
 }
 
 /// After execve(2) has said ENOEXEC: what it is that the kernel has no use for.
-pub fn explain(report: &Report, path: &CStr) {
-    look(path, |_, head| format(head).explain(report)).unwrap_or(());
+pub fn explain(init: &Init<'_>, path: &CStr) {
+    // The kernel has refused it already.
+    look(init, path, |_, head| format(head).explain(init.report)).unwrap_or(None);
 }
 
-/// The first bytes of a file; none if it cannot be read.
-fn look<T>(path: &CStr, at: impl FnOnce(i32, &[u8]) -> T) -> Option<T> {
+/// The first bytes of a file; none if it cannot be read, of which the kernel will say why. EISDIR if it is a directory.
+fn look<T>(init: &Init<'_>, path: &CStr, at: impl FnOnce(i32, &[u8]) -> T) -> Result<Option<T>> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = fs::openat(AT_FDCWD, path, flags, 0).ok()?; // the kernel will say why not
+    let Ok(file) = fs::openat(AT_FDCWD, path, flags, 0) else {
+        let stat = fs::statat(AT_FDCWD, path)?;
+        return match stat.st_mode & libc::S_IFMT {
+            libc::S_IFDIR => Err(Errno(libc::EISDIR)),
+            _ => Ok(None),
+        };
+    };
     // Program headers stand at the beginning of all but strange binaries.
     let mut head = [0u8; 1024];
     let looked = match fs::pread(file, &mut head, 0) {
-        Ok(length) => Some(at(file, &head[..length])),
-        Err(_) => None,
+        Ok(length) => Ok(Some(at(file, &head[..length]))),
+        Err(Errno(libc::EISDIR)) => Err(Errno(libc::EISDIR)),
+        Err(_) => Ok(None),
     };
-    fs::close(file);
+    init.done_with(file);
     looked
 }
 

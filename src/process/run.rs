@@ -161,11 +161,14 @@ fn find_program(init: &mut Init<'_>, name: &CStr, candidates: &[CString]) -> Res
     let is_path = name.to_bytes().contains(&b'/');
     let mut denied = None;
     for (index, candidate) in candidates.iter().enumerate() {
-        match executable(candidate) {
-            Ok(()) => {
-                init.program = index;
-                return super::elf::examine(init.report, candidate);
-            }
+        match fs::may_execute(AT_FDCWD, candidate) {
+            Ok(()) => match super::elf::examine(init, candidate) {
+                Err(Errno(libc::EISDIR)) if !is_path => {}
+                examined => {
+                    init.program = index;
+                    return examined;
+                }
+            },
             Err(Errno(libc::EACCES)) => denied = Some(candidate),
             Err(found) if is_path || found.is_of_the_machine() => return Err(found),
             Err(_) => {}
@@ -190,13 +193,6 @@ fn is_on_noexec(path: &CStr) -> bool {
     is_noexec == Ok(true)
 }
 
-fn executable(path: &CStr) -> Result<()> {
-    if fs::statat(AT_FDCWD, path)?.st_mode & libc::S_IFMT == libc::S_IFDIR {
-        return Err(Errno(libc::EISDIR));
-    }
-    fs::may_execute(AT_FDCWD, path)
-}
-
 /// Becomes the program; returns only to say which it was, and why not.
 pub fn execute<'plan>(
     init: &Init<'_>,
@@ -214,7 +210,7 @@ pub fn execute<'plan>(
     let path = path.as_c_str();
     let errno = exec::execve(path, args, env, init.home.variable());
     if errno.0 == libc::ENOEXEC {
-        super::elf::explain(init.report, path);
+        super::elf::explain(init, path);
     }
     (path, errno)
 }

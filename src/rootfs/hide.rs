@@ -81,14 +81,28 @@ pub fn readonly_path(init: &Init<'_>, path: &CStr) -> Result<()> {
         Err(Errno(libc::ENOENT)) => return Ok(()),
         target => target?,
     };
-    let tree = mount::clone_tree(target, c"", Reach::Tree)?;
+    let tree = readonly_tree(target)?;
+    let bound = mount::move_mount(tree, target);
+    init.done_with(tree);
+    init.done_with(target);
+    bound
+}
+
+fn readonly_tree(target: RawFd) -> Result<RawFd> {
     let readonly = Attributes {
         set: libc::MOUNT_ATTR_RDONLY,
         ..Attributes::default()
     };
-    let bound = mount::mount_setattr(tree, Reach::Tree, readonly)
-        .and_then(|()| mount::move_mount(tree, target));
-    init.done_with(tree);
-    init.done_with(target);
-    bound
+    if let Ok(tree) = mount::clone_tree_attr(target, Reach::Tree, readonly) {
+        return Ok(tree);
+    }
+    // Before Linux 6.15.
+    let tree = mount::clone_tree(target, c"", Reach::Tree)?;
+    match mount::mount_setattr(tree, Reach::Tree, readonly) {
+        Ok(()) => Ok(tree),
+        Err(errno) => {
+            fs::close(tree);
+            Err(errno)
+        }
+    }
 }

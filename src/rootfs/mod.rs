@@ -19,7 +19,7 @@
 //! - [`options`]: the table of mount options;
 //! - [`plan`]: which operations, decided;
 //! - [`resolve`]: how a path inside the root becomes a descriptor, and what that keeps out;
-//! - [`run`]: the operations; [`copy`] is the one of tmpcopyup.
+//! - [`run`]: the operations; [`copy`] is the one of tmpcopyup, `short` the usual way to mount a new filesystem.
 
 pub mod copy;
 pub mod devices;
@@ -29,3 +29,4 @@ pub mod overlay;
 pub mod plan;
 pub mod resolve;
 pub mod run;
+mod short;

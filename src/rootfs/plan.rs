@@ -225,7 +225,8 @@ pub fn close(planner: &mut Planner, room: &Room<'_>, late: &Late) -> Result<()> 
     }
     match room.request.pivot {
         Pivot::Pivot => {
-            planner.init(InitOp::PivotRoot, Field::new("root.path"));
+            let is_shared = host_propagation(room) == Propagation::Shared;
+            planner.init(InitOp::PivotRoot { is_shared }, Field::new("root.path"));
             planner.init(InitOp::DetachOldRoot, Field::default());
         }
         Pivot::Move => planner.init(InitOp::ChangeRoot, Field::new("--no-pivot")),
@@ -289,19 +290,22 @@ fn propagation_word(word: &str) -> Result<(Propagation, Reach)> {
     Ok((propagation, reach))
 }
 
+fn propagation(planner: &mut Planner, room: &Room<'_>) {
+    planner.init(
+        InitOp::SetHostPropagation(host_propagation(room)),
+        Field::new("linux.rootfsPropagation"),
+    );
+}
+
 /// The copy of the host's mounts must not send events back. Slave is the default, because a volume
 /// that asks for `rslave` still wants the host's events; `shared` keeps the connection, as asked.
-fn propagation(planner: &mut Planner, room: &Room<'_>) {
+fn host_propagation(room: &Room<'_>) -> Propagation {
     let word = room.linux.rootfs_propagation.as_deref().unwrap_or_default();
-    let propagation = match propagation_word(word) {
+    match propagation_word(word) {
         Ok((Propagation::Shared, _)) => Propagation::Shared,
         Ok((Propagation::Private | Propagation::Unbindable, _)) => Propagation::Private,
         _ => Propagation::Slave,
-    };
-    planner.init(
-        InitOp::SetHostPropagation(propagation),
-        Field::new("linux.rootfsPropagation"),
-    );
+    }
 }
 
 /// root.path as an absolute path of the host.

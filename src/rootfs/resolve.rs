@@ -103,22 +103,93 @@ fn make_all(root: RawFd, path: &CStr, walk: Walk, make: Make) -> Result<RawFd> {
 /// Makes a directory whose parent is there: the usual case, in four calls. None where it is not so simple.
 #[inline(never)]
 fn make_last(root: RawFd, path: &CStr, walk: Walk) -> Option<RawFd> {
+    let (parent, name) = split(path)?;
+    let parent = open_bytes(root, parent, walk).ok()?;
+    let made = make_in(parent, name);
+    fs::close(parent);
+    made.ok()
+}
+
+/// A path's parent and its last component; none if that is no name, or there is no parent but the root.
+fn split(path: &CStr) -> Option<(&[u8], &CStr)> {
     let bytes = path.to_bytes();
     let slash = bytes.iter().rposition(|byte| *byte == b'/')?;
     let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[slash + 1..]).ok()?;
-    if slash == 0 || matches!(name.to_bytes(), b"" | b"." | b"..") {
-        return None;
-    }
-    let mut parent = PathBuffer::new();
-    parent.push(&bytes[..slash]).ok()?;
-    let parent = open(root, parent.as_c_str(), walk).ok()?;
-    // What was made is opened without following links: somebody may have put one in its place.
+    let is_name = slash > 0 && !matches!(name.to_bytes(), b"" | b"." | b"..");
+    is_name.then_some((&bytes[..slash], name))
+}
+
+fn open_bytes(root: RawFd, path: &[u8], walk: Walk) -> Result<RawFd> {
+    let mut buffer = PathBuffer::new();
+    buffer.push(path)?;
+    open(root, buffer.as_c_str(), walk)
+}
+
+/// What was made is opened without following links: somebody may have put one in its place.
+fn make_in(parent: RawFd, name: &CStr) -> Result<RawFd> {
     let how = resolve::BENEATH | resolve::NO_SYMLINKS;
     let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_DIRECTORY;
-    let made =
-        fs::mkdirat(parent, name, 0o755).and_then(|()| fs::openat2(parent, name, flags, 0, how));
-    fs::close(parent);
-    made.ok()
+    fs::mkdirat(parent, name, 0o755)?;
+    fs::openat2(parent, name, flags, 0, how)
+}
+
+/// Where a mount point was made last: the next one is likely to stand beside it, as /dev/pts, /dev/shm and /dev/mqueue do.
+/// A mount on anything but what was made there may cover it, so it has to be forgotten then.
+#[derive(Debug)]
+pub struct Nursery {
+    parent: Option<RawFd>,
+    path: [u8; 64],
+    length: usize,
+}
+
+impl Nursery {
+    /// Nothing was made yet.
+    pub const EMPTY: Self = Self {
+        parent: None,
+        path: [0; 64],
+        length: 0,
+    };
+
+    /// [`open_or_make`] of a directory.
+    pub fn open_or_make(&mut self, root: RawFd, path: &CStr, walk: Walk) -> Result<RawFd> {
+        if let Some(made) = self.make_beside(path) {
+            return Ok(made);
+        }
+        self.forget();
+        match open(root, path, walk) {
+            Err(Errno(libc::ENOENT)) => {}
+            result => return result,
+        }
+        match self.make_and_remember(root, path, walk) {
+            Some(made) => Ok(made),
+            None => make_all(root, path, walk, Make::Directory),
+        }
+    }
+
+    /// Closes what it remembers.
+    pub fn forget(&mut self) {
+        if let Some(parent) = self.parent.take() {
+            fs::close(parent);
+        }
+    }
+
+    fn make_beside(&self, path: &CStr) -> Option<RawFd> {
+        let (parent, name) = split(path)?;
+        let is_here = &self.path[..self.length] == parent;
+        make_in(self.parent.filter(|_| is_here)?, name).ok()
+    }
+
+    #[inline(never)]
+    fn make_and_remember(&mut self, root: RawFd, path: &CStr, walk: Walk) -> Option<RawFd> {
+        let (parent, name) = split(path)?;
+        let place = self.path.get_mut(..parent.len())?;
+        let directory = open_bytes(root, parent, walk).ok()?;
+        let made = make_in(directory, name).ok();
+        place.copy_from_slice(parent);
+        self.length = parent.len();
+        self.parent = Some(directory);
+        made
+    }
 }
 
 /// Opens the directory that holds the last component of `path`, made if missing, and says what that
@@ -438,6 +509,39 @@ mod tests {
             .unwrap();
         assert!(playground.is_untouched());
         assert!(playground.0.join("root/outside/x").is_dir());
+    }
+
+    #[test]
+    fn what_is_made_beside_the_last_one_is_made_in_its_parent() {
+        let playground = Playground::new("nursery");
+        let root = playground.root();
+        let mut nursery = Nursery::EMPTY;
+        let make = |nursery: &mut Nursery, path: &CStr| {
+            nursery
+                .open_or_make(root.as_raw_fd(), path, Walk::Links)
+                .map(fs::close)
+        };
+        std::fs::create_dir(playground.0.join("root/dev")).unwrap();
+        make(&mut nursery, c"/dev/pts").unwrap();
+        // Whoever looks at the path again finds another directory; the nursery still has the one of before.
+        std::fs::rename(playground.0.join("root/dev"), playground.0.join("root/old")).unwrap();
+        make(&mut nursery, c"/dev/shm").unwrap();
+        assert!(playground.0.join("root/old/shm").is_dir());
+        // What is there already is found, by its path; and so is everything after it.
+        make(&mut nursery, c"/dev/shm").unwrap();
+        assert!(playground.0.join("root/dev/shm").is_dir());
+        make(&mut nursery, c"/other/a").unwrap();
+        make(&mut nursery, c"/dev/mqueue").unwrap();
+        assert!(playground.0.join("root/dev/mqueue").is_dir());
+        make(&mut nursery, c"/dev/one").unwrap();
+        nursery.forget();
+        std::fs::rename(
+            playground.0.join("root/dev"),
+            playground.0.join("root/gone"),
+        )
+        .unwrap();
+        make(&mut nursery, c"/dev/two").unwrap();
+        assert!(playground.0.join("root/dev/two").is_dir());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 
 use super::resolve::{self, Make, Walk};
+use super::short;
 use crate::config::DeviceType;
 use crate::execute::init::Init;
 use crate::plan::Slot;
@@ -22,6 +23,17 @@ pub fn mount_filesystem(
     point: MountPoint,
     keep: Option<Slot>,
 ) -> Result<()> {
+    if keep != Some(Slot::ROOT)
+        && short::suffices(filesystem)
+        && mount_shortly(init, filesystem, destination, point).is_ok()
+    {
+        if let Some(slot) = keep {
+            let mount = resolve::open(init.slot(Slot::ROOT), destination, Walk::NoLinks)?;
+            init.fill(slot, mount);
+        }
+        return Ok(());
+    }
+    init.nursery.forget();
     let mount = create_filesystem(init, filesystem, None)?;
     attach(init, mount, destination, point)?;
     match keep {
@@ -29,6 +41,24 @@ pub fn mount_filesystem(
         None => init.done_with(mount),
     }
     Ok(())
+}
+
+fn mount_shortly(
+    init: &mut Init<'_>,
+    filesystem: &Filesystem,
+    destination: &CStr,
+    point: MountPoint,
+) -> Result<()> {
+    let walk = match point {
+        MountPoint::OrdinaryDirectory => Walk::NoLinks,
+        MountPoint::Directory => Walk::Links,
+        _ => return Err(Errno(libc::EINVAL)),
+    };
+    let root = init.slot(Slot::ROOT);
+    let target = init.nursery.open_or_make(root, destination, walk)?;
+    let mounted = short::mount_on(filesystem, target);
+    init.done_with(target);
+    mounted
 }
 
 /// Makes a filesystem: a detached mount, whose root has a mode.
@@ -365,11 +395,7 @@ pub fn open_root(init: &mut Init<'_>) -> Result<()> {
 }
 
 fn attach_root(init: &mut Init<'_>, tree: RawFd, path: &CStr) -> Result<()> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-    let target = fs::openat(AT_FDCWD, path, flags, 0)?;
-    let attached = mount::move_mount(tree, target);
-    init.done_with(target);
-    attached?;
+    mount::move_mount_to(tree, path)?;
     // Root of a user namespace may not be allowed in; the first mount would say so of something else.
     fs::may_execute(tree, c".")?;
     init.fill(Slot::ROOT, tree);
@@ -526,9 +552,11 @@ pub fn make_device_link(init: &Init<'_>, name: &CStr, target: &CStr) -> Result<(
 
 /// The root and the working directory become the container's; the host's root lies on top of it
 /// until it is detached.
-pub fn pivot_root(init: &mut Init<'_>) -> Result<()> {
-    let old = fs::openat(AT_FDCWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?;
-    init.fill(Slot::OLD_ROOT, old);
+pub fn pivot_root(init: &mut Init<'_>, is_shared: bool) -> Result<()> {
+    if is_shared {
+        let old = fs::openat(AT_FDCWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        init.fill(Slot::OLD_ROOT, old);
+    }
     fs::fchdir(init.slot(Slot::ROOT))?;
     mount::pivot_to_working_directory()
 }
@@ -545,11 +573,13 @@ pub fn change_root(init: &Init<'_>) -> Result<()> {
     fs::chdir(c"/")
 }
 
-/// The host's mounts leave this namespace.
+/// The host's mounts leave this namespace: umount2(2) of `.` takes the uppermost mount on it (pivot_root(2), NOTES).
 pub fn detach_old_root(init: &mut Init<'_>) -> Result<()> {
-    fs::fchdir(init.slot(Slot::OLD_ROOT))?;
-    // Detaching must not travel to the host's peers.
-    set_propagation_here(Propagation::Private)?;
+    if init.has(Slot::OLD_ROOT) {
+        // Detaching must not travel to the host's peers.
+        fs::fchdir(init.slot(Slot::OLD_ROOT))?;
+        set_propagation_here(Propagation::Private)?;
+    }
     mount::detach(c".")?;
     fs::chdir(c"/")?;
     for slot in [Slot::OLD_ROOT, Slot::MASK] {
@@ -576,6 +606,6 @@ pub fn write_sysctl(init: &Init<'_>, path: &CStr, value: &CStr) -> Result<()> {
     let how = fs::resolve::BENEATH | fs::resolve::NO_SYMLINKS | fs::resolve::NO_XDEV;
     let file = resolve::open_how(init.slot(Slot::PROC), path, libc::O_WRONLY, how)?;
     let written = fs::write(file, value.to_bytes());
-    fs::close(file);
+    init.done_with(file);
     written
 }

@@ -16,6 +16,7 @@ const FSCONFIG_CMD_CREATE: u32 = 6;
 const FSCONFIG_CMD_RECONFIGURE: u32 = 7;
 const FSPICK_CLOEXEC: u32 = 1;
 const FSPICK_EMPTY_PATH: u32 = 8;
+const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
 const OPEN_TREE_CLONE: u32 = 1;
 const OPEN_TREE_CLOEXEC: u32 = libc::O_CLOEXEC.cast_unsigned();
 const AT_EMPTY_PATH: u32 = libc::AT_EMPTY_PATH.cast_unsigned();
@@ -121,6 +122,28 @@ pub fn clone_tree(dir: RawFd, path: &CStr, reach: Reach) -> Result<RawFd> {
     // SAFETY: one C string and integers.
     Ok(descriptor(check(unsafe {
         libc::syscall(libc::SYS_open_tree, dir, path.as_ptr(), flags)
+    })?))
+}
+
+/// The same of what a descriptor names, with attributes, in one call: open_tree_attr(2), since Linux 6.15.
+pub fn clone_tree_attr(tree: RawFd, reach: Reach, attributes: Attributes) -> Result<RawFd> {
+    let attr = libc::mount_attr {
+        attr_set: attributes.set,
+        attr_clr: attributes.clear,
+        propagation: attributes.propagation,
+        userns_fd: 0,
+    };
+    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | reach.flag();
+    // SAFETY: an empty C string; the kernel reads size_of::<mount_attr>() bytes of `attr`.
+    Ok(descriptor(check(unsafe {
+        libc::syscall(
+            SYS_OPEN_TREE_ATTR,
+            tree,
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
     })?))
 }
 
@@ -264,6 +287,21 @@ pub fn move_working_directory_to_root() -> Result<()> {
             null,
             libc::MS_MOVE,
             std::ptr::null(),
+        )
+    })?;
+    Ok(())
+}
+
+/// mount(2) of a new filesystem on the working directory; `options` as its documentation has them.
+pub fn mount_here(source: &CStr, kind: &CStr, flags: libc::c_ulong, options: &CStr) -> Result<()> {
+    // SAFETY: four C strings that live through the call.
+    check(unsafe {
+        libc::mount(
+            source.as_ptr(),
+            c".".as_ptr(),
+            kind.as_ptr(),
+            flags,
+            options.as_ptr().cast(),
         )
     })?;
     Ok(())

@@ -8,7 +8,7 @@ use crate::config::NamespaceType;
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::clone::{self, Control, Process};
 use crate::execute::init::{self, EMPTY};
-use crate::execute::{message, spent};
+use crate::execute::message;
 use crate::namespaces;
 use crate::plan::Plan;
 use crate::plan::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
@@ -210,11 +210,10 @@ fn why_not_into(errno: Option<Errno>) -> Option<&'static str> {
     }
 }
 
-/// Half of the descriptors that this process may have, and no more than init can remember.
+/// Half of the descriptors that this process may have, up to as many as cost little.
 fn spare() -> RawFd {
     let soft = process::limit(process::RLIMIT_NOFILE).map_or(0, |limit| limit.soft);
-    let most = spent::SPENT as u64;
-    RawFd::try_from((soft / 2).min(most)).unwrap_or(0)
+    RawFd::try_from((soft / 2).min(256)).unwrap_or(0)
 }
 
 /// What init tells `start`: for the steps from AwaitStart to the end.

@@ -160,7 +160,10 @@ pub enum InitOp {
     /// The tmpfs that masked paths are covered from, attached to the host's root as init sees it.
     PrepareMask,
     /// pivot_root(2).
-    PivotRoot,
+    PivotRoot {
+        /// Whether the old root still sends events to the host.
+        is_shared: bool,
+    },
     /// MS_MOVE and chroot(2), for an initramfs.
     ChangeRoot,
     /// umount2(2) of the host's root.
@@ -405,7 +408,7 @@ impl fmt::Display for InitOp {
                 write!(f, "make the directory {} if there is none", text(path))
             }
             Self::PrepareMask => f.write_str("prepare an empty file to hide paths behind"),
-            Self::PivotRoot => f.write_str("pivot into the root filesystem"),
+            Self::PivotRoot { .. } => f.write_str("pivot into the root filesystem"),
             Self::ChangeRoot => f.write_str("move the root filesystem to /"),
             Self::DetachOldRoot => f.write_str("let go of the host's root"),
             Self::MaskPath(path) => write!(f, "hide {}", text(path)),

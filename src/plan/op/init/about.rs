@@ -62,16 +62,16 @@ impl InitOp {
                 "A new mount namespace is a copy whose mounts still travel to the host unless this stops them.";
             Self::MakeParentPrivate { .. } => Mounts, "pivot_root(2)", [mount_setattr],
                 "pivot_root(2) refuses a root whose parent mount is shared.";
-            Self::BindRoot { .. } => Mounts, "pivot_root(2)", [open_tree openat move_mount faccessat2],
+            Self::BindRoot { .. } => Mounts, "pivot_root(2)", [open_tree move_mount faccessat2],
                 "pivot_root(2) wants a mount point, and the root filesystem is a plain directory.";
             Self::OpenRoot => Mounts, "openat2(2)", [openat],
                 "Everything after this finds its way from this descriptor, not from a name.";
             Self::MountOverlayRoot { .. } => Mounts, "overlayfs (kernel documentation)",
                 [mount fsopen fsconfig fsmount move_mount open_tree openat mkdirat fstat fchmod fchownat umount2 faccessat2],
                 "Several read-only layers become one tree, and writes go to a layer of their own.";
-            Self::MountFilesystem { .. } => Mounts, "fsopen(2)",
-                [fsopen fsconfig fsmount move_mount openat2 openat mkdirat fstat readlinkat read],
-                "A filesystem is made first and attached last, on a directory that is found without leaving the root.";
+            Self::MountFilesystem { .. } => Mounts, "mount(2)",
+                [mount fchdir fsopen fsconfig fsmount move_mount openat2 openat mkdirat fstat readlinkat read],
+                "It is mounted on a directory that was found without leaving the root and is named by its descriptor alone.";
             Self::CreateFilesystem { .. } => Mounts, "fsopen(2)", [fsopen fsconfig fsmount openat2 fstat read],
                 "It is filled before anybody can see it, so it is attached nowhere yet.";
             Self::LabelMount { .. } => Mounts, "setxattr(2)", [openat fsetxattr],
@@ -115,11 +115,11 @@ impl InitOp {
             Self::PrepareMask => Root, "mount_setattr(2)",
                 [fsopen fsconfig fsmount mkdirat mknodat move_mount mount_setattr],
                 "The container's own /dev/null could be anything; what hides paths is made by the runtime (CVE-2025-31133).";
-            Self::PivotRoot => Root, "pivot_root(2)", [pivot_root openat fchdir],
+            Self::PivotRoot { .. } => Root, "pivot_root(2)", [pivot_root openat fchdir],
                 "chroot(2) can be left again; after this the host's files are in no mount that the container has.";
             Self::ChangeRoot => Root, "switch_root(8)", [mount fchdir chroot chdir],
                 "The initial ramfs cannot be pivoted, so the root filesystem is moved over it.";
-            Self::DetachOldRoot => Root, "umount2(2)", [fchdir mount_setattr umount2 chdir],
+            Self::DetachOldRoot => Root, "umount2(2)", [umount2 fchdir mount_setattr chdir],
                 "The last way to the host's files goes, after the last operation that needed one.";
             Self::MaskPath(_) => Root, "open_tree(2)", [open_tree move_mount openat2 fstat],
                 "Files of the kernel that are not in any namespace would tell of the host, or change it.";
@@ -127,7 +127,7 @@ impl InitOp {
                 [mount_setattr openat2],
                 "It is made read-only last, because what lies in it had to be put there first.";
             Self::ReadonlyPath(_) => Root, "mount_setattr(2)",
-                [open_tree mount_setattr move_mount openat2 fstat],
+                [open_tree_attr open_tree mount_setattr move_mount openat2 fstat],
                 "Here settings of the whole machine can be changed, and root in the container may not.";
             Self::ReadonlyRoot => Root, "mount_setattr(2)", [mount_setattr],
                 "A program that cannot change its own files cannot be made to stay infected.";
