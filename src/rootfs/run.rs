@@ -23,14 +23,9 @@ pub fn mount_filesystem(
     point: MountPoint,
     keep: Option<Slot>,
 ) -> Result<()> {
-    if keep != Some(Slot::ROOT)
-        && short::suffices(filesystem)
-        && mount_shortly(init, filesystem, destination, point).is_ok()
-    {
-        if let Some(slot) = keep {
-            let mount = resolve::open(init.slot(Slot::ROOT), destination, Walk::NoLinks)?;
-            init.fill(slot, mount);
-        }
+    // What is kept has to be the mount itself: a name may lead elsewhere a moment later.
+    let is_short = keep.is_none() && short::suffices(filesystem);
+    if is_short && mount_shortly(init, filesystem, destination, point).is_ok() {
         return Ok(());
     }
     init.nursery.forget();
