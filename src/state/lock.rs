@@ -26,8 +26,8 @@ pub struct Lock(Arc<OwnedFd>);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let released = fs::flock(self.0.as_raw_fd(), libc::LOCK_UN);
-        debug_assert!(released.is_ok(), "a lock is always let go of: {released:?}");
+        // If it fails, the lock goes with the last descriptor of the open file.
+        fs::flock(self.0.as_raw_fd(), libc::LOCK_UN).unwrap_or(());
     }
 }
 

@@ -28,10 +28,20 @@ pub enum Kind {
     Looks,
 }
 
+mod numbers {
+    pub use nix::libc::*;
+
+    #[expect(
+        non_upper_case_globals,
+        reason = "the kernel's name; libc does not have it yet"
+    )]
+    pub const SYS_open_tree_attr: c_long = 467;
+}
+
 macro_rules! calls {
     ($($name:ident $kind:ident [$($errno:ident),*],)*) => {
         &[$(Call {
-            number: libc::$name,
+            number: numbers::$name,
             name: stringify!($name),
             errnos: &[$(libc::$errno),*],
             kind: Kind::$kind,
@@ -122,6 +132,7 @@ const CALLS: &[Call] = calls![
     SYS_newfstatat Looks [EIO],
     SYS_open Looks [EMFILE, EIO],
     SYS_open_tree Changes [EMFILE, ENOMEM],
+    SYS_open_tree_attr Changes [EMFILE, ENOMEM],
     SYS_openat Looks [EMFILE, EIO],
     SYS_openat2 Looks [EMFILE, EAGAIN],
     SYS_pause Waits [],
