@@ -44,13 +44,14 @@ fn mount_shortly(
     destination: &CStr,
     point: MountPoint,
 ) -> Result<()> {
-    let walk = match point {
-        MountPoint::OrdinaryDirectory => Walk::NoLinks,
-        MountPoint::Directory => Walk::Links,
-        _ => return Err(Errno(libc::EINVAL)),
-    };
+    if !matches!(point, MountPoint::OrdinaryDirectory | MountPoint::Directory) {
+        return Err(Errno(libc::EINVAL));
+    }
+    // Where there are links, `attach` looks where they lead.
     let root = init.slot(Slot::ROOT);
-    let target = init.nursery.open_or_make(root, destination, walk)?;
+    let target = init
+        .nursery
+        .open_or_make(root, destination, Walk::NoLinks)?;
     let mounted = short::mount_on(filesystem, target);
     init.done_with(target);
     mounted
