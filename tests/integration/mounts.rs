@@ -43,6 +43,7 @@ tests![
     a_relative_destination_counts_from_the_root,
     an_overlay_can_be_a_mount,
     the_cgroup_mount_shows_the_containers_cgroup,
+    options_of_the_hierarchy_go_with_the_hosts_cgroup_namespace,
     the_root_of_the_host_is_gone,
     no_pivot_works_as_well,
     a_thousand_mounts_work,
@@ -632,6 +633,23 @@ fn the_cgroup_mount_shows_the_containers_cgroup(lab: &Lab) {
     ]);
     lab.run(&bundle);
     assert!(!PathBuf::from("/sys/fs/cgroup/escape").exists());
+}
+
+/// As containerd 2.4 writes them for a privileged container.
+fn options_of_the_hierarchy_go_with_the_hosts_cgroup_namespace(lab: &Lab) {
+    let options = [
+        "nosuid",
+        "nodev",
+        "ro",
+        "nsdelegate",
+        "memory_recursiveprot",
+    ];
+    let mut bundle = lab.bundle();
+    bundle
+        .share("cgroup")
+        .mount("cgroup", "cgroup", "/cg", &options)
+        .args(&["ls", "/cg/cgroup.controllers"]);
+    assert_eq!(lab.run(&bundle).ok().out, "/cg/cgroup.controllers\n");
 }
 
 fn the_root_of_the_host_is_gone(lab: &Lab) {

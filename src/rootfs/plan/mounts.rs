@@ -230,7 +230,12 @@ fn bind(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>, source: PathB
 }
 
 fn refuse_data(entry: &Entry<'_>) -> Result<()> {
-    let Some((key, _)) = entry.options.data.first() else {
+    refuse_data_but(entry, &[])
+}
+
+fn refuse_data_but(entry: &Entry<'_>, allowed: &[&str]) -> Result<()> {
+    let mut data = entry.options.data.iter();
+    let Some((key, _)) = data.find(|(key, _)| !allowed.contains(key)) else {
         return Ok(());
     };
     let text = format!("{key:?} is no option of a bind mount");
@@ -527,6 +532,10 @@ fn volume(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>) -> Result<(
     bind(planner, room, entry, crate::volumes::directory(data, name))
 }
 
+/// What containerd repeats of the host's options for a container that shares its cgroup namespace, lest a new mount take
+/// them away. A bind takes nothing, so they are as the host has them.
+const OF_THE_HIERARCHY: [&str; 2] = ["nsdelegate", "memory_recursiveprot"];
+
 /// The container's view of its cgroup.
 fn cgroup(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>) -> Result<()> {
     if room.namespaces.is_new(NamespaceType::Cgroup) {
@@ -547,7 +556,7 @@ fn cgroup(planner: &mut Planner, room: &Room<'_>, entry: &Entry<'_>) -> Result<(
     }
     // A cgroup2 mounted from the initial cgroup namespace would take the host's mount options over, so
     // the host's mount is bound. Without privileges, only the own part: the rest is not the container's.
-    refuse_data(entry)?;
+    refuse_data_but(entry, &OF_THE_HIERARCHY)?;
     let source = match room.cgroup {
         Some(own) if room.in_new_user_namespace() => {
             room.host.cgroup.mount.join(own.trim_start_matches('/'))
