@@ -132,7 +132,7 @@ impl RuntimeOp {
                 "Init compares itself where the runtime may not look, and is given what to compare with.";
             Self::VerifyNamespaces { .. } => Handover, "proc_pid_ns(5)", [fstat],
                 "A join that went wrong unnoticed would be a program outside of its container.";
-            Self::WritePidFile { .. } => Handover, "rename(2)", [openat write rename],
+            Self::WritePidFile { .. } => Handover, "rename(2)", [openat write rename fstat],
                 "Engines read the pid from a file, which must never be seen half-written.";
             Self::SendPidfd { .. } => Handover, "pidfd_open(2)", [socket connect sendmsg],
                 "A descriptor means this process for ever; its number could be reused.";
