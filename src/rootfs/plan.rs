@@ -205,6 +205,14 @@ pub fn take_sources_first(planner: &mut Planner) {
 /// Init: what the paths that are hidden need.
 pub fn enter(planner: &mut Planner, room: &Room<'_>) {
     if !room.linux.masked_paths.is_empty() {
+        if host_propagation(room) == Propagation::Shared {
+            // What masks are cloned from lies over /proc until the pivot: the host must not get it too.
+            let path = c"/proc".to_owned();
+            planner.init(
+                InitOp::MakeParentPrivate { path },
+                Field::new("linux.rootfsPropagation"),
+            );
+        }
         planner.init(InitOp::PrepareMask, Field::new("linux.maskedPaths"));
     }
 }

@@ -36,6 +36,7 @@ tests![
     mounts_of_the_host_come_into_a_slave,
     nothing_of_the_container_comes_out,
     mounts_below_a_bind_stay_in_a_user_namespace,
+    a_root_that_shares_gives_the_host_no_mount,
     ids_of_a_mount_are_mapped,
     ids_of_a_mount_are_those_of_the_user_namespace_by_default,
     symlinks_in_the_image_are_followed_inside,
@@ -504,6 +505,21 @@ fn mounts_below_a_bind_stay_in_a_user_namespace(lab: &Lab) {
     on("umount $1/below; umount $1");
     assert!(inside.contains(" /x/below "), "{inside}");
     assert!(!host.contains(&place), "{host}");
+}
+
+/// Where every mount of the host is shared, as systemd makes them, and the container keeps the connection.
+fn a_root_that_shares_gives_the_host_no_mount(lab: &Lab) {
+    let mut bundle = lab.bundle();
+    bundle
+        .args(&["true"])
+        .set("/linux/rootfsPropagation", json!("shared"))
+        .set("/linux/maskedPaths", json!(["/proc/keys", "/proc/acpi"]));
+    let (path, id) = (bundle.write(), lab.id());
+    let host = r#"mount --make-rshared /; was=$(cat /proc/self/mountinfo | wc -l)
+        "$@" && test "$(cat /proc/self/mountinfo | wc -l)" = "$was" && echo the same"#;
+    let script = format!("unshare -m sh -c '{host}' sh \"$@\"");
+    let call = lab.call(&["run", "--bundle", &path, &id]);
+    assert_eq!(call.within(lab, &script).done().ok().out, "the same\n");
 }
 
 /// Where an id-mapped mount of this file system works, tells the file system's own answer.
