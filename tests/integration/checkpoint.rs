@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::call::{Call, eventually};
-use crate::harness::pty::ConsoleSocket;
+use crate::harness::call::{Call, Running, eventually};
+use crate::harness::pty::{ConsoleSocket, Terminal};
 use crate::harness::{Bundle, Container, Done, Lab, skip, tests};
 
 tests![
@@ -22,6 +22,8 @@ tests![
     a_joined_network_is_joined_again,
     a_restore_in_the_foreground_returns_the_status,
     a_terminal_comes_back_over_the_console_socket,
+    a_terminal_of_its_own_comes_back_on_the_caller_s,
+    a_container_on_the_caller_s_terminal_comes_back_on_another,
     streams_that_are_pipes_come_back,
     a_file_that_was_unlinked_comes_back,
     a_connection_is_only_saved_when_asked_for,
@@ -396,33 +398,85 @@ fn a_restore_in_the_foreground_returns_the_status(lab: &Lab) {
     assert_ne!(container.corten(&["state"], &[]).code, 0, "it is deleted");
 }
 
+/// Answers what is typed.
+const ANSWERS: &str = "while read line; do echo got $line; test $line = end && exit 7; done";
+
 fn a_terminal_comes_back_over_the_console_socket(lab: &Lab) {
     need_criu(lab);
     let socket = ConsoleSocket::new(lab);
     let path = socket.path.to_str().unwrap().to_owned();
     let mut bundle = lab.bundle();
-    bundle
-        .set("/process/terminal", json!(true))
-        .sh("while read line; do echo got $line; done");
+    bundle.set("/process/terminal", json!(true)).sh(ANSWERS);
     let container = lab.create_with(&bundle, &["--console-socket", &path]);
     let mut terminal = socket.terminal();
     container.start();
     terminal.enter("one");
     terminal.expect("got one");
-    let image = checkpoint(lab, &container, &[]);
-    let socket = ConsoleSocket::new(lab);
-    let path = socket.path.to_str().unwrap().to_owned();
-    restore(
-        lab,
-        &bundle,
-        &image,
-        &["--console-socket", &path],
-        &container.id,
-    );
-    let mut terminal = socket.terminal();
-    terminal.enter("two");
-    terminal.expect("got two");
+    for (flags, word) in [(&[][..], "two"), (&["--shell-job"], "three")] {
+        let image = checkpoint(lab, &container, flags);
+        let socket = ConsoleSocket::new(lab);
+        let path = socket.path.to_str().unwrap().to_owned();
+        let flags = [&["--console-socket", &path], flags].concat();
+        restore(lab, &bundle, &image, &flags, &container.id);
+        terminal = socket.terminal();
+        terminal.enter(word);
+        terminal.expect(&format!("got {word}"));
+        fs::remove_dir_all(image).unwrap();
+    }
     container.end();
+}
+
+/// The terminal of a test, on which a container runs in the foreground: what is typed is answered.
+#[track_caller]
+fn on_a_terminal(lab: &Lab, words: &[&str], typed: &str) -> (Running, Terminal) {
+    let calling = lab.call(words).deadline(Duration::from_secs(60));
+    let (running, mut terminal) = calling.start_on_a_terminal(80);
+    terminal.enter(typed);
+    terminal.expect(&format!("got {typed}"));
+    (running, terminal)
+}
+
+/// `checkpoint --shell-job` of what runs there, which ends the call.
+#[track_caller]
+fn leave_the_terminal(lab: &Lab, running: Running, image: &str, id: &str) {
+    let words = ["checkpoint", "--shell-job", "--image-path", image, id];
+    call(lab, &words).ok();
+    running.done();
+    lab.corten(&["state", id]).fails(1, "does not exist");
+}
+
+fn a_terminal_of_its_own_comes_back_on_the_caller_s(lab: &Lab) {
+    need_criu(lab);
+    let mut bundle = lab.bundle();
+    bundle.set("/process/terminal", json!(true)).sh(ANSWERS);
+    let (path, id) = (bundle.write(), lab.id());
+    let image = lab.path("image").display().to_string();
+    let flags = ["--shell-job", "--image-path", &image, "--bundle", &path];
+    let (running, _terminal) = on_a_terminal(lab, &["run", "--bundle", &path, &id], "one");
+    leave_the_terminal(lab, running, &image, &id);
+    let restore = [&["restore"], &flags[..], &[&id]].concat();
+    let (running, mut terminal) = on_a_terminal(lab, &restore, "two");
+    terminal.enter("end");
+    assert_eq!(running.done().code, 7);
+}
+
+fn a_container_on_the_caller_s_terminal_comes_back_on_another(lab: &Lab) {
+    need_criu(lab);
+    let (path, id) = (lab.bundle().sh(ANSWERS).write(), lab.id());
+    let image = lab.path("image").display().to_string();
+    let flags = ["--shell-job", "--image-path", &image, "--bundle", &path];
+    let (running, _terminal) = on_a_terminal(lab, &["run", "--bundle", &path, &id], "one");
+    leave_the_terminal(lab, running, &image, &id);
+    let restore = [&["restore"], &flags[..], &[&id]].concat();
+    let (running, terminal) = on_a_terminal(lab, &restore, "two");
+    leave_the_terminal(lab, running, &image, &id);
+    drop(terminal);
+    let detached = [&["restore", "--detach"], &flags[..], &[&id]].concat();
+    let (running, mut terminal) = on_a_terminal(lab, &detached, "three");
+    running.done().ok();
+    terminal.enter("four");
+    terminal.expect("got four");
+    lab.corten(&["delete", "--force", &id]).ok();
 }
 
 fn streams_that_are_pipes_come_back(lab: &Lab) {

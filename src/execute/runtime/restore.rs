@@ -133,12 +133,14 @@ impl Runtime<'_> {
             });
             plan::bring(&mut options, path, &cover);
         }
+        let mut kept = vec![images, work];
         for (fd, name) in (0..).zip(&restoration.streams) {
             if !name.is_empty() {
-                plan::inherit(&mut options, name, fd);
+                let stream = other_number(fd)?;
+                plan::inherit(&mut options, name, stream.as_raw_fd());
+                kept.push(stream);
             }
         }
-        let mut kept = vec![images, work];
         if let Some(path) = plan::joined_network(spec) {
             let file = open_for_criu(&path)?;
             plan::inherit(&mut options, plan::NETWORK, file.as_raw_fd());
@@ -283,6 +285,14 @@ impl Runtime<'_> {
             .act(|| "cannot use the console socket")?;
         terminal::send_descriptor("--console-socket", &socket, b"terminal", master.as_raw_fd())
     }
+}
+
+/// A standard stream under another number: criu closes what it takes over, and with --shell-job it goes on to take its own
+/// standard input.
+fn other_number(stream: RawFd) -> Result<File> {
+    let duplicate = descriptor::duplicate(stream).map(descriptor::owned);
+    let act = || format!("cannot give criu the standard stream {stream}");
+    duplicate.map(File::from).act(act)
 }
 
 /// The name on the stage of a mount that comes from outside.
