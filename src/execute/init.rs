@@ -345,7 +345,7 @@ impl Init<'_> {
     }
 
     fn mount_step(&mut self, op: &InitOp) -> Result<()> {
-        use rootfs::run;
+        use rootfs::{nodes, run};
         if !matches!(op, InitOp::MountFilesystem { .. }) {
             self.nursery.forget();
         }
@@ -416,9 +416,9 @@ impl Init<'_> {
             } => run::remount(self, destination, *attributes, parameters),
             InitOp::ReadonlyMount(path) => run::remount(self, path, READONLY, &[]),
             InitOp::OpenProc => run::open_proc(self),
-            InitOp::OpenDev => run::open_dev(self),
-            InitOp::MakeDevice { path, node } => run::make_device(self, path, node),
-            InitOp::MakeDeviceLink { name, target } => run::make_device_link(self, name, target),
+            InitOp::OpenDev => nodes::open_dev(self),
+            InitOp::MakeDevice { path, node } => nodes::make_device(self, path, node),
+            InitOp::MakeDeviceLink { name, target } => nodes::make_device_link(self, name, target),
             InitOp::MakeWorkingDirectory(path) => run::make_directory(self, path),
             InitOp::PrepareMask => hide::prepare_mask(self),
             InitOp::PivotRoot { is_shared } => run::pivot_root(self, *is_shared),

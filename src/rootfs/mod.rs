@@ -19,11 +19,12 @@
 //! - [`options`]: the table of mount options;
 //! - [`plan`]: which operations, decided;
 //! - [`resolve`]: how a path inside the root becomes a descriptor, and what that keeps out;
-//! - [`run`]: the operations; [`copy`] is the one of tmpcopyup, `short` the usual way to mount a new filesystem.
+//! - [`run`]: the operations; [`nodes`] makes devices, [`copy`] is the one of tmpcopyup, `short` the usual way to mount a new filesystem.
 
 pub mod copy;
 pub mod devices;
 pub mod hide;
+pub mod nodes;
 pub mod options;
 pub mod overlay;
 pub mod plan;

@@ -150,19 +150,19 @@ impl Nursery {
         length: 0,
     };
 
-    /// [`open_or_make`] of a directory.
-    pub fn open_or_make(&mut self, root: RawFd, path: &CStr, walk: Walk) -> Result<RawFd> {
+    /// [`open_or_make`] of a directory, without links.
+    pub fn open_or_make(&mut self, root: RawFd, path: &CStr) -> Result<RawFd> {
         if let Some(made) = self.make_beside(path) {
             return Ok(made);
         }
         self.forget();
-        match open(root, path, walk) {
+        match open(root, path, Walk::NoLinks) {
             Err(Errno(libc::ENOENT)) => {}
             result => return result,
         }
-        match self.make_and_remember(root, path, walk) {
+        match self.make_and_remember(root, path) {
             Some(made) => Ok(made),
-            None => make_all(root, path, walk, Make::Directory),
+            None => make_all(root, path, Walk::NoLinks, Make::Directory),
         }
     }
 
@@ -180,10 +180,10 @@ impl Nursery {
     }
 
     #[inline(never)]
-    fn make_and_remember(&mut self, root: RawFd, path: &CStr, walk: Walk) -> Option<RawFd> {
+    fn make_and_remember(&mut self, root: RawFd, path: &CStr) -> Option<RawFd> {
         let (parent, name) = split(path)?;
         let place = self.path.get_mut(..parent.len())?;
-        let directory = open_bytes(root, parent, walk).ok()?;
+        let directory = open_bytes(root, parent, Walk::NoLinks).ok()?;
         let made = make_in(directory, name).ok();
         place.copy_from_slice(parent);
         self.length = parent.len();
@@ -517,9 +517,7 @@ mod tests {
         let root = playground.root();
         let mut nursery = Nursery::EMPTY;
         let make = |nursery: &mut Nursery, path: &CStr| {
-            nursery
-                .open_or_make(root.as_raw_fd(), path, Walk::Links)
-                .map(fs::close)
+            nursery.open_or_make(root.as_raw_fd(), path).map(fs::close)
         };
         std::fs::create_dir(playground.0.join("root/dev")).unwrap();
         make(&mut nursery, c"/dev/pts").unwrap();

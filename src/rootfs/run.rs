@@ -4,11 +4,10 @@ use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 
 use super::resolve::{self, Make, Walk};
-use super::short;
-use crate::config::DeviceType;
+use super::{nodes, short};
 use crate::execute::init::Init;
 use crate::plan::Slot;
-use crate::plan::op::{Filesystem, Follow, MountPoint, Node, Propagation};
+use crate::plan::op::{Filesystem, Follow, MountPoint, Propagation};
 use crate::sys::fs::{self, AT_FDCWD};
 use crate::sys::mount::{self, Attributes, Reach};
 use crate::sys::{Errno, Result};
@@ -49,9 +48,7 @@ fn mount_shortly(
     }
     // Where there are links, `attach` looks where they lead.
     let root = init.slot(Slot::ROOT);
-    let target = init
-        .nursery
-        .open_or_make(root, destination, Walk::NoLinks)?;
+    let target = init.nursery.open_or_make(root, destination)?;
     let mounted = short::mount_on(filesystem, target);
     init.done_with(target);
     mounted
@@ -119,7 +116,7 @@ pub fn attach(init: &Init<'_>, mount: RawFd, destination: &CStr, point: MountPoi
         MountPoint::LikeSource => (Walk::Links, Make::Like(mount)),
         MountPoint::LikeSourceNoFollow => (Walk::LastLinkItself, Make::Like(mount)),
         MountPoint::Device { kind, major, minor } => {
-            if !is_device(mount, kind, fs::device_number(major, minor))? {
+            if !nodes::is_device(mount, kind, fs::device_number(major, minor))? {
                 init.report.explain(b"the host's file is not that device");
                 return Err(Errno(libc::ENODEV));
             }
@@ -458,91 +455,6 @@ impl DescriptorLink {
         self.0[..Self::DIRECTORY.len()].copy_from_slice(Self::DIRECTORY);
         self.0[Self::DIRECTORY.len()..end].copy_from_slice(digits);
         CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
-    }
-}
-
-/// The container's /dev, reached without links (CVE-2026-41579: a link there led to the host).
-pub fn open_dev(init: &mut Init<'_>) -> Result<()> {
-    match resolve::open_or_make(
-        init.slot(Slot::ROOT),
-        c"/dev",
-        Walk::NoLinks,
-        Make::Directory,
-    ) {
-        Err(Errno(libc::ELOOP | libc::ENOTDIR)) => {
-            init.report
-                .explain(b"must be mounted on ordinary directory");
-            Err(Errno(libc::ENOTDIR))
-        }
-        Err(errno) => Err(errno),
-        Ok(fd) => {
-            init.fill(Slot::DEV, fd);
-            Ok(())
-        }
-    }
-}
-
-/// Makes a node. One that exists must be the same (config-linux.md, Devices).
-pub fn make_device(init: &Init<'_>, path: &CStr, node: &Node) -> Result<()> {
-    let in_dev = path
-        .to_bytes()
-        .strip_prefix(b"/dev/")
-        .filter(|name| !name.contains(&b'/'));
-    if in_dev.is_some() && init.has(Slot::DEV) {
-        let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[b"/dev/".len()..])
-            .map_err(|_| Errno(libc::EINVAL))?;
-        return make_node(init, init.slot(Slot::DEV), name, node);
-    }
-    let (parent, name) = resolve::open_parent(init.slot(Slot::ROOT), path)?;
-    let made = make_node(init, parent, name, node);
-    fs::close(parent);
-    made
-}
-
-fn is_device(fd: RawFd, kind: DeviceType, device: u64) -> Result<bool> {
-    let stat = fs::fstat(fd)?;
-    Ok(stat.st_mode & libc::S_IFMT == file_type(kind) && stat.st_rdev == device)
-}
-
-fn file_type(kind: DeviceType) -> libc::mode_t {
-    match kind {
-        DeviceType::Char => libc::S_IFCHR,
-        DeviceType::Block => libc::S_IFBLK,
-        DeviceType::Fifo => libc::S_IFIFO,
-    }
-}
-
-fn make_node(init: &Init<'_>, directory: RawFd, name: &CStr, node: &Node) -> Result<()> {
-    let kind = file_type(node.kind);
-    let device = fs::device_number(node.major, node.minor);
-    match fs::mknodat(directory, name, kind | node.mode, device) {
-        Err(Errno(libc::EEXIST)) => {
-            let stat = fs::lstatat(directory, name)?;
-            if stat.st_mode & libc::S_IFMT != kind
-                || (kind != libc::S_IFIFO && stat.st_rdev != device)
-            {
-                init.report.explain(b"exists and is not that device");
-                return Err(Errno(libc::EEXIST));
-            }
-        }
-        made => made?,
-    }
-    if (node.uid, node.gid) == (0, 0) {
-        return Ok(());
-    }
-    fs::lchownat(directory, name, node.uid, node.gid)
-}
-
-/// A link below /dev. `ptmx` must be the container's own, so an old one goes; the others may be there.
-pub fn make_device_link(init: &Init<'_>, name: &CStr, target: &CStr) -> Result<()> {
-    let dev = init.slot(Slot::DEV);
-    match fs::symlinkat(target, dev, name) {
-        Err(Errno(libc::EEXIST)) if name == c"ptmx" => {
-            fs::unlinkat(dev, name, 0)?;
-            fs::symlinkat(target, dev, name)
-        }
-        Err(Errno(libc::EEXIST)) => Ok(()),
-        made => made,
     }
 }
 
