@@ -65,7 +65,7 @@ const BREACHES: &[Breach] = &[
     ),
     (
         "a label through the container's /proc",
-        |op| matches!(op, InitOp::SetExecLabel { .. }),
+        |op| matches!(op, InitOp::SetLabel { .. }),
         |op| matches!(op, InitOp::PivotRoot { .. }),
     ),
     (

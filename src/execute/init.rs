@@ -314,7 +314,7 @@ impl Init<'_> {
                 self.empty(*members);
                 Ok(())
             }
-            InitOp::SetExecLabel { file, label } => fs::write_small(file, label.to_bytes()),
+            InitOp::SetLabel { file, label } => fs::write_small(file, label.to_bytes()),
             InitOp::JoinSessionKeyring { name } => crate::process::run::join_session_keyring(name),
             InitOp::RaiseLoopback => crate::sys::network::raise_loopback(),
             InitOp::SetHostname(name) => namespace::sethostname(name),

@@ -108,7 +108,7 @@ pub fn explain(step: &Step<InitOp>, errno: Errno, detail: &str) -> Failure {
             let act = format!("error running {}: hook {path} failed", hook.title);
             with(Failure::new(Code::Hook, act), errno, detail).at(field)
         }
-        InitOp::SetExecLabel { .. } => {
+        InitOp::SetLabel { .. } => {
             let failure = Failure::new(code_of(errno), format!("cannot {}", step.op));
             let failure = with(failure, errno, detail).at(field);
             match errno.0 {

@@ -201,7 +201,7 @@ fn is_independent_of_network(op: &InitOp) -> bool {
         | InitOp::LetGoOfExecutable
         | InitOp::Unshare { .. }
         | InitOp::EnterSubcgroup { .. }
-        | InitOp::SetExecLabel { .. }
+        | InitOp::SetLabel { .. }
         | InitOp::JoinSessionKeyring { .. }
         | InitOp::SetHostname(_)
         | InitOp::SetDomainname(_)

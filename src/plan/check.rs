@@ -179,7 +179,7 @@ const LAWS: &[Law] = &[
     ),
     (
         "the label is written while /proc is the host's",
-        |op| matches!(op, InitOp::SetExecLabel { .. }),
+        |op| matches!(op, InitOp::SetLabel { .. }),
         |op| {
             matches!(
                 op,

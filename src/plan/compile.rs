@@ -80,7 +80,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
         place: Place::Host,
     };
 
-    begin_init(&mut planner, host, circumstances.as_ref())?;
+    begin_init(&mut planner, request, host, circumstances.as_ref())?;
     let birthplace = cgroup::birthplace(&mut planner, cgroup.as_ref(), host);
     namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;
     cgroup::enter_subcgroup(&mut planner, subcgroup.as_ref());
@@ -113,6 +113,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
 /// What init does before it touches anything of the container.
 fn begin_init(
     planner: &mut Planner,
+    request: &Request,
     host: &Host,
     circumstances: Option<&Circumstances<'_>>,
 ) -> Result<()> {
@@ -125,9 +126,14 @@ fn begin_init(
     if host.privileged {
         planner.init(InitOp::LetGoOfExecutable, Field::default());
     }
-    circumstances.map_or(Ok(()), |circumstances| {
-        process::label(planner, circumstances)
-    })
+    let Some(circumstances) = circumstances else {
+        return Ok(());
+    };
+    process::label(planner, circumstances)?;
+    if request.keyring == Keyring::New {
+        process::keyring_label(planner, circumstances)?;
+    }
+    Ok(())
 }
 
 /// All mounts; the sources of the host are opened before the root covers them.

@@ -54,7 +54,6 @@ pub struct Circumstances<'a> {
 /// in the container can have replaced (CVE-2019-16884).
 pub fn label(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result<()> {
     let process = circumstances.process;
-    let asked = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
     if let Some(profile) = asked(&process.apparmor_profile) {
         let field = || Field::new("process.apparmorProfile");
         if !circumstances.apparmor {
@@ -64,13 +63,8 @@ pub fn label(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result
             );
         }
         let file = c"/proc/self/attr/apparmor/exec".to_owned();
-        planner.init(
-            InitOp::SetExecLabel {
-                file,
-                label: c_string(format!("exec {profile}"), field)?,
-            },
-            field(),
-        );
+        let label = c_string(format!("exec {profile}"), field)?;
+        planner.init(InitOp::SetLabel { file, label }, field());
     }
     if let Some(label) = asked(&process.selinux_label) {
         let field = || Field::new("process.selinuxLabel");
@@ -81,15 +75,27 @@ pub fn label(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result
             );
         }
         let file = c"/proc/self/attr/exec".to_owned();
-        planner.init(
-            InitOp::SetExecLabel {
-                file,
-                label: c_string(label, field)?,
-            },
-            field(),
-        );
+        let label = c_string(label, field)?;
+        planner.init(InitOp::SetLabel { file, label }, field());
     }
     Ok(())
+}
+
+/// Init: the label of the keyring that it makes, or SELinux would keep the program from its own keys. The next exec
+/// takes it back.
+pub fn keyring_label(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Result<()> {
+    let Some(label) = asked(&circumstances.process.selinux_label) else {
+        return Ok(());
+    };
+    let field = || Field::new("process.selinuxLabel");
+    let file = c"/proc/self/attr/keycreate".to_owned();
+    let label = c_string(label, field)?;
+    planner.init(InitOp::SetLabel { file, label }, field());
+    Ok(())
+}
+
+fn asked(label: &Option<String>) -> Option<&str> {
+    label.as_deref().filter(|label| !label.is_empty())
 }
 
 /// Scheduling, I/O priority, memory policy, personality: what is inherited by the program.

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::checkpoint::{checkpoint, need_criu, restore};
-use crate::harness::call::eventually;
+use crate::harness::call::{Call, eventually};
 use crate::harness::{Bundle, Container, Lab, skip, tests};
 
 tests![
@@ -21,6 +21,7 @@ tests![
     an_selinux_label_is_seen_inside_and_exec_takes_it_or_its_own,
     an_selinux_label_that_the_policy_does_not_know_is_refused,
     filesystems_have_the_selinux_mount_label,
+    a_keyring_has_the_selinux_label_of_its_container,
     a_container_under_another_selinux_label_is_found,
     a_restored_container_has_the_label_that_is_asked_for,
     restored_filesystems_have_the_label_that_is_asked_for,
@@ -205,7 +206,7 @@ fn need_selinux() {
     }
 }
 
-const LABEL: &str = "u:r:box_t";
+const LABEL: &str = "u:r:box_t:s0";
 
 fn labelled(lab: &Lab, script: &str) -> Bundle {
     let mut bundle = lab.bundle();
@@ -221,35 +222,59 @@ fn an_selinux_label_is_seen_inside_and_exec_takes_it_or_its_own(lab: &Lab) {
         done.ok().out.trim_end_matches('\0').to_owned()
     };
     assert_eq!(label(&[]), LABEL);
-    assert_eq!(label(&["--process-label", "u:r:other_t"]), "u:r:other_t");
+    assert_eq!(
+        label(&["--process-label", "u:r:other_t:s0"]),
+        "u:r:other_t:s0"
+    );
     assert_eq!(seen(&container), (LABEL.to_owned(), Vec::new()));
     container.end();
 }
 
 fn an_selinux_label_that_the_policy_does_not_know_is_refused(lab: &Lab) {
     need_selinux();
+    let container = lab.start(&labelled(lab, "exec sleep 1000"));
     let mut bundle = lab.bundle();
-    bundle.set("/process/selinuxLabel", json!("u:r:no_such_t"));
-    let done = lab.refuse(&bundle);
-    if lab.is_corten() {
-        for words in [
-            "process.selinuxLabel: cannot ",
-            "u:r:no_such_t",
-            "the policy does not know the label",
-        ] {
-            assert!(done.err.contains(words), "{done:?}");
+    bundle.set("/process/selinuxLabel", json!("u:r:no_such_t:s0"));
+    let flags = ["--process-label", "u:r:no_such_t:s0"];
+    for done in [lab.refuse(&bundle), container.exec_with(&flags, &["true"])] {
+        assert_ne!(done.code, 0, "{done:?}");
+        if lab.is_corten() {
+            for words in [
+                "process.selinuxLabel: cannot ",
+                "u:r:no_such_t:s0",
+                "the policy does not know the label",
+            ] {
+                assert!(done.err.contains(words), "{done:?}");
+            }
         }
     }
+    container.end();
 }
 
 fn filesystems_have_the_selinux_mount_label(lab: &Lab) {
     need_selinux();
     let mut bundle = labelled(lab, "exec sleep 1000");
-    bundle.set("/linux/mountLabel", json!("u:r:other_t"));
+    bundle.set("/linux/mountLabel", json!("u:r:other_t:s0"));
     let container = lab.start(&bundle);
     for place in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
-        assert_eq!(label_at(&container, place), "u:r:other_t", "{place}");
+        assert_eq!(label_at(&container, place), "u:r:other_t:s0", "{place}");
     }
+    container.end();
+}
+
+fn a_keyring_has_the_selinux_label_of_its_container(lab: &Lab) {
+    need_selinux();
+    lab.need_program("python3");
+    let container = lab.start(&labelled(lab, "exec sleep 1000"));
+    // keyctl(KEYCTL_GET_SECURITY) of the key that /proc/keys names, in hexadecimal.
+    let python = "import ctypes, sys; text = ctypes.create_string_buffer(256); \
+                  ctypes.CDLL(None).syscall(250, 17, int(sys.argv[1], 16), text, 256); print(text.value.decode())";
+    let script = format!(
+        "key=$(grep -F _ses.{}: /proc/keys) && python3 -c '{python}' ${{key%% *}}",
+        container.id
+    );
+    let done = Call::script(lab, &script).done().ok();
+    assert_eq!(done.lines(), [LABEL]);
     container.end();
 }
 
@@ -265,26 +290,33 @@ fn a_container_under_another_selinux_label_is_found(lab: &Lab) {
     lab.need_corten("no other runtime has audit");
     need_selinux();
     let script =
-        "printf u:r:other_t >/proc/self/attr/current; touch /done; while :; do sleep 1; done";
+        "printf u:r:other_t:s0 >/proc/self/attr/current; touch /done; while :; do sleep 1; done";
     let bundle = labelled(lab, script);
     let container = lab.start(&bundle);
     eventually("the program changes its label", || {
         bundle.rootfs().join("done").exists()
     });
     let finding = "DIFFERENT process.selinuxLabel".to_owned();
-    assert_eq!(seen(&container), ("u:r:other_t".to_owned(), vec![finding]));
+    assert_eq!(
+        seen(&container),
+        ("u:r:other_t:s0".to_owned(), vec![finding])
+    );
     container.end();
 }
 
 fn a_restored_container_has_the_label_that_is_asked_for(lab: &Lab) {
     need_criu(lab);
     need_selinux();
+    let criu = fs::read(lab.need_program("criu")).unwrap();
+    if !criu.windows(10).any(|bytes| bytes == b"libselinux") {
+        skip("this criu was built without SELinux");
+    }
     let bundle = labelled(lab, "while :; do sleep 1; done");
     let container = lab.start(&bundle);
     let image = checkpoint(lab, &container, &[]);
-    let flags = ["--lsm-profile", "selinux:u:r:other_t"];
+    let flags = ["--lsm-profile", "selinux:u:r:other_t:s0"];
     restore(lab, &bundle, &image, &flags, &container.id);
-    assert_eq!(seen(&container).0, "u:r:other_t");
+    assert_eq!(seen(&container).0, "u:r:other_t:s0");
     container.end();
 }
 
@@ -292,11 +324,11 @@ fn restored_filesystems_have_the_label_that_is_asked_for(lab: &Lab) {
     need_criu(lab);
     need_selinux();
     let mut bundle = labelled(lab, "while :; do sleep 1; done");
-    bundle.set("/linux/mountLabel", json!("u:r:other_t"));
+    bundle.set("/linux/mountLabel", json!("u:r:other_t:s0"));
     let container = lab.start(&bundle);
     let image = checkpoint(lab, &container, &[]);
-    let flags = ["--lsm-mount-context", "u:r:box_t"];
+    let flags = ["--lsm-mount-context", "u:r:box_t:s0"];
     restore(lab, &bundle, &image, &flags, &container.id);
-    assert_eq!(label_at(&container, "/dev"), "u:r:box_t");
+    assert_eq!(label_at(&container, "/dev"), "u:r:box_t:s0");
     container.end();
 }

@@ -68,8 +68,8 @@ pub enum InitOp {
     EnterTimeNamespace,
     /// write(2) to the cgroup.procs of a cgroup below.
     EnterSubcgroup { name: CString, members: Slot },
-    /// /proc/self/attr/…: takes effect at the next exec.
-    SetExecLabel { file: CString, label: CString },
+    /// /proc/self/attr/…: of what is executed next, or of keys.
+    SetLabel { file: CString, label: CString },
     /// keyctl(KEYCTL_JOIN_SESSION_KEYRING).
     JoinSessionKeyring { name: CString },
     /// SIOCSIFFLAGS: a new network namespace has a loopback interface that is down.
@@ -297,7 +297,7 @@ impl fmt::Display for InitOp {
             Self::EnterSubcgroup { name, .. } => {
                 write!(f, "enter the cgroup {} below", text(name))
             }
-            Self::SetExecLabel { file, label } => {
+            Self::SetLabel { file, label } => {
                 write!(f, "set the label {} in {}", text(label), text(file))
             }
             Self::JoinSessionKeyring { name } => {

@@ -48,7 +48,7 @@ impl InitOp {
                 "unshare(2) makes a time namespace for children alone; init wants to be in it itself.";
             Self::EnterSubcgroup { .. } => Namespaces, "cgroups(7)", [write],
                 "The cgroup above is then free of processes, and the container may hand its controllers down.";
-            Self::SetExecLabel { .. } => Birth, "proc_pid_attr(5)", [openat write],
+            Self::SetLabel { .. } => Birth, "proc_pid_attr(5)", [openat write],
                 "The security module confines the program from its first instruction; /proc is still the host's here.";
             Self::JoinSessionKeyring { .. } => Namespaces, "session-keyring(7)", [keyctl],
                 "Keys are in no namespace: without a keyring of its own the container would share the caller's.";
