@@ -1377,6 +1377,20 @@ fn what_callers_rely_on_passes() {
             "/linux/seccomp",
             r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "listenerPath": "/run/s", "syscalls": [{"names": ["a"], "action": "SCMP_ACT_ALLOW"}, {"names": ["a"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}"#,
         )],
+        // As Go reads it, a number that is null is 0.
+        &[(
+            "/linux/seccomp",
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["a"], "action": "SCMP_ACT_ERRNO",
+                "args": [{"index": null, "value": null, "valueTwo": null, "op": "SCMP_CMP_EQ"}]}]}"#,
+        )],
+        &[(
+            "/process/scheduler",
+            r#"{"policy": "SCHED_OTHER", "nice": null, "priority": null, "runtime": null, "deadline": null, "period": null}"#,
+        )],
+        &[(
+            "/process/ioPriority",
+            r#"{"class": "IOPRIO_CLASS_BE", "priority": null}"#,
+        )],
         &[(
             "/process/capabilities",
             r#"{"bounding": ["CAP_FUTURE", "chown"]}"#,

@@ -206,22 +206,22 @@ pub struct Scheduler {
     /// SCHED_*.
     pub policy: String,
     /// -20 to 19.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub nice: i32,
     /// Static priority.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub priority: i32,
     /// SCHED_FLAG_*.
     #[serde(default, deserialize_with = "nullable")]
     pub flags: Vec<String>,
     /// Nanoseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub runtime: u64,
     /// Nanoseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub deadline: u64,
     /// Nanoseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub period: u64,
 }
 
@@ -232,6 +232,6 @@ pub struct IoPriority {
     /// IOPRIO_CLASS_*.
     pub class: String,
     /// 0 to 7.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub priority: i32,
 }

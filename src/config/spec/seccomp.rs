@@ -100,16 +100,18 @@ pub struct SeccompRule {
     pub args: Vec<SeccompArg>,
 }
 
-/// config-linux.md, Seccomp: a condition on an argument.
+/// config-linux.md, Seccomp: a condition on an argument. A number that is `null` is 0, as Go reads it.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self", rename_all = "camelCase")]
 pub struct SeccompArg {
     /// 0 to 5.
+    #[serde(deserialize_with = "nullable")]
     pub index: u32,
     /// Compared with; the mask of MASKED_EQ.
+    #[serde(deserialize_with = "nullable")]
     pub value: u64,
     /// Compared with under the mask.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub value_two: u64,
     /// How.
     pub op: SeccompOperator,
