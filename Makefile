@@ -20,10 +20,14 @@ help: ## this list
 setup: ## install what building and testing need (Debian; as root)
 	tests/setup
 
-build: ## build the static binary, target/corten
+build: src/main.rs ## build the static binary, target/corten
 	RUSTFLAGS="$(STATIC)" cargo build --release --locked --target $(TARGET)
 	@ln -f $(CARGO_TARGET_DIR)/$(TARGET)/release/corten $(CORTEN)
 	@echo "built $(CORTEN) ($(TARGET), static)"
+
+# Cargo does not know that the linker reads it.
+src/main.rs: bench/order.ld
+	@touch $@
 
 demo: build ## a shell in a container over this host's own files (as root)
 	$(CORTEN) shell

@@ -300,3 +300,20 @@ fn the_table_of_engines_names_every_claim() {
     let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
     assert_eq!(claims, rows);
 }
+
+/// Cargo does not look at the linker's script.
+#[test]
+fn another_order_of_the_code_is_linked() {
+    let touches = |flag: &str| {
+        let made = std::process::Command::new("make")
+            .args(["--dry-run", flag, "bench/order.ld", "build"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("make is installed");
+        let text = String::from_utf8(made.stdout).unwrap();
+        assert!(text.contains("cargo build"), "{text}");
+        text.contains("touch src/main.rs")
+    };
+    assert!(touches("--what-if"), "a new one");
+    assert!(!touches("--old-file"), "the same one");
+}

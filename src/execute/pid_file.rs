@@ -7,7 +7,9 @@ use std::path::Path;
 
 use crate::error::{Act, Code, Failure, Field, Result};
 
-/// Writes the number beside the file and renames it there: a caller that sees the file sees all of it.
+/// Writes the number beside the file and renames it there: a caller that sees the file sees all of it. Whoever is killed
+/// in between leaves what is beside, as runc does under the same name, and the next call takes it over; a file without
+/// a name (O_TMPFILE) would leave nothing, but can be linked only where none is, and would come to the same name.
 pub fn write(path: &Path, pid: i32) -> Result<()> {
     let act = || format!("cannot write the pid file {}", path.display());
     let named = |failure: Failure| failure.at(Field::new("--pid-file"));
