@@ -103,7 +103,7 @@ impl Restore {
                 pidfd_socket: None,
                 pid_file: optional(self.pid_file)?,
                 root_change: RootChange::Pivot,
-                keyring: Keyring::Inherited,
+                keyring: Keyring::New,
                 preserve_fds: 0,
                 overlay: None,
                 layers: Vec::new(),

@@ -15,7 +15,7 @@ use crate::host::{Host, Own};
 use crate::namespaces::plan::Namespaces;
 use crate::plan::check;
 use crate::plan::exec;
-use crate::plan::request::Console;
+use crate::plan::request::{Console, Keyring};
 use crate::process::terminal::{self, Stay};
 use crate::state::{Container, Status};
 use crate::supervise::{self, Signals, Supervised};
@@ -33,7 +33,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
     };
     let target = target(&container, request)?;
     let unit = unit(&container, &target, &host)?;
-    let plan_request = plan_request(request, &target, &spec, &process, stay, unit)?;
+    let plan_request = plan_request(request, &container, &target, &spec, &process, stay, unit)?;
     let plan = exec::process(&spec, &process, &plan_request, &host)?;
     check::check(&plan)?;
     for warning in &plan.warnings {
@@ -114,6 +114,7 @@ fn target(container: &Container, request: &ExecRequest) -> Result<Target> {
 
 fn plan_request(
     request: &ExecRequest,
+    container: &Container,
     target: &Target,
     spec: &Spec,
     process: &Process,
@@ -141,6 +142,10 @@ fn plan_request(
             None => no_cgroup(request)?,
         },
         below_unit: below_unit(target, unit.as_deref()),
+        keyring: match container.record().keeps_keyring {
+            true => Keyring::Inherit,
+            false => Keyring::New,
+        },
         unit,
     })
 }

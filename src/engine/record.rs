@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::namespaces::plan::Namespaces;
 use crate::plan::Plan;
 use crate::plan::op::{RuntimeOp, namespace_name};
-use crate::plan::request::Request;
+use crate::plan::request::{Keyring, Request};
 use crate::state::{
     CgroupDriver, CgroupRecord, JoinedNamespace, PidNamespace, Record, Stage, Undo, identity,
     record, time,
@@ -66,6 +66,7 @@ pub fn of(
             .as_ref()
             .is_some_and(|process| process.no_new_privileges),
         kept_descriptors: request.kept_descriptors,
+        keeps_keyring: request.keyring == Keyring::Inherit,
         updated: Vec::new(),
         annotations: spec.annotations.clone(),
     })

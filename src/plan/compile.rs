@@ -85,7 +85,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;
     cgroup::enter_subcgroup(&mut planner, subcgroup.as_ref());
     if request.keyring == Keyring::New {
-        keyring(&mut planner, request)?;
+        keyring(&mut planner, &request.id)?;
     }
     let late = build_root(&mut planner, &room)?;
     namespaces::clone(&mut planner, &namespaces, birthplace, host);
@@ -217,8 +217,9 @@ pub(super) fn console(planner: &mut Planner, process: &Process, console: &Consol
     Ok(())
 }
 
-fn keyring(planner: &mut Planner, request: &Request) -> Result<()> {
-    let name = c_string(format!("_ses.{}", request.id), Field::default)?;
+/// Init: as root, who may take up the one that is there (runc's name).
+pub(super) fn keyring(planner: &mut Planner, id: &str) -> Result<()> {
+    let name = c_string(format!("_ses.{id}"), Field::default)?;
     planner.init(InitOp::JoinSessionKeyring { name }, Field::default());
     Ok(())
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::cgroup::move_init;
-use super::compile::{console, terminal};
+use super::compile::{console, keyring, terminal};
 use super::filter::{self, lets_wait, pass_listener};
 use super::handover::give_pid;
 use super::memory;
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
-use super::request::{Console, Start};
+use super::request::{Console, Keyring, Start};
 use super::{Plan, Planner, annotations, c_string};
 use crate::config::{Process, Spec};
 use crate::error::{Failure, Field, Result};
@@ -42,6 +42,8 @@ pub struct ExecRequest {
     pub unit: Option<String>,
     /// The container's cgroup as seen from the unit's: `` or `/name`.
     pub below_unit: String,
+    /// Whose session keyring.
+    pub keyring: Keyring,
 }
 
 /// CLONE_NEWPID where the runtime enters for its child, and where init does. setns(2) into a pid
@@ -82,6 +84,10 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     console(&mut planner, process, &request.console)?;
     let list = start_inside(&mut planner, process, request, host)?;
     enter_container(&mut planner, host, request, &circumstances, list)?;
+    // Where the container has the caller's keyring, so has this process.
+    if request.keyring == Keyring::New {
+        keyring(&mut planner, &request.id)?;
+    }
     terminal(&mut planner, process, &request.console);
     memory::plan(&mut planner, linux)?;
     limits::from_inside(&mut planner, &circumstances)?;
@@ -228,6 +234,9 @@ fn enter_container(
         planner.init(InitOp::LetGoOfExecutable, Field::default());
     }
     process::label(planner, circumstances)?;
+    if request.keyring == Keyring::New {
+        process::keyring_label(planner, circumstances)?;
+    }
     if let Some(unit) = &request.unit {
         let below = request.cgroup.as_deref().unwrap_or_default();
         let below = match below.trim_matches('/') {

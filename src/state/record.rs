@@ -69,6 +69,9 @@ pub struct Record {
     /// Descriptors from 3 on that the program was given (`--preserve-fds`, LISTEN_FDS).
     #[serde(default)]
     pub kept_descriptors: u32,
+    /// `--no-new-keyring`, which `exec` takes over.
+    #[serde(default)]
+    pub keeps_keyring: bool,
     /// Limits that `update` has written since, the last value of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub updated: Vec<UpdatedLimit>,

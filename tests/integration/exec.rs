@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::call::eventually;
 use crate::harness::pty::ConsoleSocket;
-use crate::harness::{Lab, tests};
+use crate::harness::{Bundle, Lab, tests};
 
 tests![
     exec_returns_the_exit_code_of_the_program,
@@ -27,6 +27,7 @@ tests![
     execs_run_at_the_same_time,
     exec_goes_into_a_sub_cgroup,
     exec_in_a_user_namespace_is_root_there_only,
+    exec_does_not_pass_on_the_keys_of_the_caller,
 ];
 
 fn exec_returns_the_exit_code_of_the_program(lab: &Lab) {
@@ -333,4 +334,29 @@ fn exec_in_a_user_namespace_is_root_there_only(lab: &Lab) {
     assert!(status.contains("Uid:\t100000\t100000"), "{status}");
     assert_eq!(container.exec(&["id", "-u"]).ok().out, "0\n");
     container.end();
+}
+
+/// What a process sees in its session keyring it may read, whoever it is.
+fn exec_does_not_pass_on_the_keys_of_the_caller(lab: &Lab) {
+    let python = lab.need_program("python3");
+    // keyctl(KEYCTL_JOIN_SESSION_KEYRING), add_key(2), keyctl(KEYCTL_SETPERM): for those alone in whose keyring it is.
+    let script = "import ctypes, os, sys; call = ctypes.CDLL(None).syscall; \
+                  call(250, 1, None); key = call(248, b\"user\", b\"of-the-caller\", b\"x\", 1, -3); \
+                  call(250, 5, key, 0x3f000000); os.execvp(sys.argv[1], sys.argv[1:])";
+    let within = format!("exec {} -c '{script}' \"$@\"", python.display());
+    let sees = |bundle: &Bundle, flags: &[&str]| {
+        let container = lab.create_with(bundle, flags);
+        container.start();
+        let words = ["exec", &container.id, "cat", "/proc/keys"];
+        let done = lab.call(&words).within(lab, &within).done().ok();
+        container.end();
+        let own = format!("_ses.{}:", container.id);
+        (done.out.contains("of-the-caller"), done.out.contains(&own))
+    };
+    let mut bundle = lab.sleeper();
+    bundle.set("/linux/maskedPaths", json!([]));
+    assert_eq!(sees(&bundle, &[]), (false, true));
+    assert_eq!(sees(&bundle, &["--no-new-keyring"]), (true, false));
+    let (seen, _) = sees(bundle.userns(), &[]);
+    assert!(!seen);
 }

@@ -209,6 +209,7 @@ fn exec_into(config: &Value, cgroup: Option<String>, unit: Option<String>, host:
         cgroup,
         unit,
         below_unit: String::new(),
+        keyring: Keyring::New,
     };
     exec::process(&spec, &process, &request, host).unwrap()
 }
