@@ -1,5 +1,6 @@
 //! criu as a child, asked over a socket.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -66,8 +67,12 @@ pub struct Event {
 
 impl Criu {
     /// Starts it. It inherits the standard streams and `descriptors`, under their numbers; and begins, where one is
-    /// given, in a cgroup that is the root of its cgroup namespace.
-    pub fn start(descriptors: &[RawFd], cgroup: Option<BorrowedFd<'_>>) -> Result<Self> {
+    /// given, in a cgroup that is the root of its cgroup namespace, and with a session keyring.
+    pub fn start(
+        descriptors: &[RawFd],
+        cgroup: Option<BorrowedFd<'_>>,
+        keyring: Option<CString>,
+    ) -> Result<Self> {
         let act = || "cannot run criu";
         let (near, far) = socketpair(
             AddressFamily::Unix,
@@ -87,6 +92,9 @@ impl Criu {
             .stdin(Stdio::inherit());
         if let Some(cgroup) = cgroup {
             spawn::begin_in_cgroup(&mut command, cgroup).act(act)?;
+        }
+        if let Some(name) = keyring {
+            spawn::begin_in_keyring(&mut command, name);
         }
         let child = command
             .spawn()

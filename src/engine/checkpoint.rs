@@ -112,7 +112,7 @@ fn is_stray(mut pid: i32, first: i32) -> bool {
 }
 
 fn converse(kind: Kind, options: &Message, inherited: &[RawFd], log: &Path) -> Result<()> {
-    let mut criu = Criu::start(inherited, None)?;
+    let mut criu = Criu::start(inherited, None, None)?;
     criu.ask(kind, options)?;
     while let Told::Event(_) = criu.next(log)? {
         criu.go_on()?;

@@ -3,7 +3,7 @@
 //! Nothing here allocates, so Init may start a program as the runtime does. The child tells over a
 //! close-on-exec pipe why it could not execute; end of file means that it did.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -386,6 +386,22 @@ pub fn begin_in_cgroup(command: &mut Command, cgroup: BorrowedFd<'_>) -> Result<
     // allocates nothing.
     unsafe { command.pre_exec(enter) };
     Ok(())
+}
+
+/// The command begins with a session keyring of that name, which its owner may search; with the caller's where the
+/// kernel has no keys.
+pub fn begin_in_keyring(command: &mut Command, name: CString) {
+    /// What the kernel gives to one with a name, and KEY_USR_SEARCH.
+    const PERMISSIONS: u32 = 0x3f1b_0000;
+    let join = move || match process::join_session_keyring(&name) {
+        Err(Errno(libc::ENOSYS)) => Ok(()),
+        joined => joined
+            .and_then(|key| process::set_key_permissions(key, PERMISSIONS))
+            .map_err(|errno| std::io::Error::from_raw_os_error(errno.0)),
+    };
+    // SAFETY: between fork and exec the closure calls the kernel and nothing else; an error with a number
+    // allocates nothing.
+    unsafe { command.pre_exec(join) };
 }
 
 /// A process for a test: the closure's result is its exit status, a panic is 101.

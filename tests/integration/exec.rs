@@ -336,14 +336,18 @@ fn exec_in_a_user_namespace_is_root_there_only(lab: &Lab) {
     container.end();
 }
 
-/// What a process sees in its session keyring it may read, whoever it is.
-fn exec_does_not_pass_on_the_keys_of_the_caller(lab: &Lab) {
+/// A script that runs its arguments with a session keyring in which a key is, named so, for those alone who have the keyring.
+pub(super) fn with_a_key(lab: &Lab) -> String {
     let python = lab.need_program("python3");
-    // keyctl(KEYCTL_JOIN_SESSION_KEYRING), add_key(2), keyctl(KEYCTL_SETPERM): for those alone in whose keyring it is.
+    // keyctl(KEYCTL_JOIN_SESSION_KEYRING), add_key(2), keyctl(KEYCTL_SETPERM).
     let script = "import ctypes, os, sys; call = ctypes.CDLL(None).syscall; \
                   call(250, 1, None); key = call(248, b\"user\", b\"of-the-caller\", b\"x\", 1, -3); \
                   call(250, 5, key, 0x3f000000); os.execvp(sys.argv[1], sys.argv[1:])";
-    let within = format!("exec {} -c '{script}' \"$@\"", python.display());
+    format!("exec {} -c '{script}' \"$@\"", python.display())
+}
+
+fn exec_does_not_pass_on_the_keys_of_the_caller(lab: &Lab) {
+    let within = with_a_key(lab);
     let sees = |bundle: &Bundle, flags: &[&str]| {
         let container = lab.create_with(bundle, flags);
         container.start();

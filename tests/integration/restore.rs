@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::checkpoint::{call, checkpoint, counter, goes_on, need_criu, restore};
+use super::exec::with_a_key;
 use crate::harness::call::{Call, eventually};
 use crate::harness::{Bundle, Lab, skip, tests};
 
@@ -24,6 +26,7 @@ tests![
     a_socket_from_outside_is_only_saved_when_asked_for,
     a_network_comes_back_empty,
     connections_come_back_closed,
+    keys_of_the_caller_are_not_those_of_what_is_restored,
 ];
 
 fn mounts_over_links_and_below_others_come_back(lab: &Lab) {
@@ -405,5 +408,32 @@ fn connections_come_back_closed(lab: &Lab) {
     let image = checkpoint(lab, &container, &["--tcp-established"]);
     restore(lab, &bundle, &image, &["--tcp-close"], &container.id);
     assert!(!established(), "it is closed");
+    container.end();
+}
+
+fn keys_of_the_caller_are_not_those_of_what_is_restored(lab: &Lab) {
+    need_criu(lab);
+    let mut bundle = lab.bundle();
+    bundle
+        .set("/linux/maskedPaths", json!([]))
+        .sh("while ! test -e /look; do sleep 0.05; done; cat /proc/keys >/keys; : >/seen; exec sleep 1000");
+    let container = lab.start(&bundle);
+    let image = checkpoint(lab, &container, &[]);
+    let path = bundle.dir.display().to_string();
+    let flags = ["--detach", "--image-path", &image, "--bundle", &path];
+    let words = [&["restore"], &flags[..], &[&container.id]].concat();
+    let restoring = lab.call(&words).within(lab, &with_a_key(lab));
+    restoring.deadline(Duration::from_secs(60)).done().ok();
+    fs::write(bundle.rootfs().join("look"), "").unwrap();
+    eventually("it looks", || bundle.rootfs().join("seen").exists());
+    let seen = fs::read_to_string(bundle.rootfs().join("keys")).unwrap();
+    let own = format!("_ses.{}:", container.id);
+    assert!(
+        seen.contains(&own) && !seen.contains("of-the-caller"),
+        "{seen}"
+    );
+    // exec takes up the same one.
+    let listed = container.exec(&["cat", "/proc/keys"]).ok().out;
+    assert_eq!(listed.matches(&own).count(), 1, "{listed}");
     container.end();
 }

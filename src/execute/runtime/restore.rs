@@ -150,7 +150,9 @@ impl Runtime<'_> {
         let has_cgroup = self.record.cgroup.is_some();
         let born_there = has_cgroup && plan::needs_cgroup_namespace(spec, &restoration.flags);
         let home = born_there.then(|| self.slot(Slot::CGROUP));
-        let criu = Criu::start(&descriptors, home)?;
+        // What criu forks inherits it: the container's processes are not to have the caller's keys.
+        let keyring = c_path(Path::new(&format!("_ses.{}", self.record.id)))?;
+        let criu = Criu::start(&descriptors, home, Some(keyring))?;
         if let Some(cgroup) = &self.record.cgroup {
             cgroups::run::join(self.slot(Slot::CGROUP), criu.pid())?;
             plan::root_cgroup(&mut options, &cgroup.path);
