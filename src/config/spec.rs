@@ -10,6 +10,7 @@
 
 mod json;
 mod linux;
+mod names;
 mod resources;
 mod seccomp;
 
@@ -19,6 +20,7 @@ use json::{is_default, nullable, objects, only_objects};
 
 pub use json::Pairs;
 pub use linux::*;
+pub use names::Names;
 pub use resources::*;
 pub use seccomp::*;
 

@@ -105,7 +105,7 @@ fn read_rules(profile: &Seccomp, default: u32) -> Result<Vec<Rule>> {
             ));
         }
         // The runtime itself writes after the filter is loaded, before the agent can answer.
-        if rule.action == Action::Notify && rule.names.iter().any(|name| name == "write") {
+        if rule.action == Action::Notify && rule.names.contains("write") {
             return Err(Failure::config(
                 field("action"),
                 "SCMP_ACT_NOTIFY cannot be used for the write syscall",
@@ -183,10 +183,10 @@ struct Name {
 fn resolve(profile: &Seccomp) -> (Vec<Name>, Vec<String>) {
     let (mut known, mut unknown) = (Vec::with_capacity(512), Vec::new());
     for (rule, asked) in (0_u32..).zip(&profile.syscalls) {
-        for name in &asked.names {
+        for name in asked.names.iter() {
             match tables::call(name) {
                 Some(call) => known.push(Name { rule, call }),
-                None => unknown.push(name.clone()),
+                None => unknown.push(name.to_owned()),
             }
         }
     }
@@ -243,13 +243,13 @@ fn sorted(entries: &[Entry], arch: Arch) -> Vec<Entry> {
 fn entries(names: &[Name], rules: &[Rule], arch: Arch) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(names.len() + 32);
     for name in names.iter().filter(|name| !rules[name.rule as usize].idle) {
-        let through = name.call.multiplexed.filter(|_| arch == Arch::X86);
+        let through = name.call.multiplexed().filter(|_| arch == Arch::X86);
         entries.extend(through.map(|known| Entry {
             number: known.through,
             rule: name.rule,
             subcall: Some(known.subcall),
         }));
-        entries.extend(name.call.numbers.on(arch).map(|number| Entry {
+        entries.extend(name.call.numbers().on(arch).map(|number| Entry {
             number,
             rule: name.rule,
             subcall: None,
@@ -295,11 +295,11 @@ fn hides_new_calls(default: Action) -> bool {
 /// The greatest number that the profile names, which stands for the newest call that its author knew.
 /// Calls that i386 multiplexes do not count, as their direct numbers came long after them.
 fn newest(names: &[Name], arch: Arch) -> Option<u32> {
-    let direct = |name: &&Name| arch != Arch::X86 || name.call.multiplexed.is_none();
+    let direct = |name: &&Name| arch != Arch::X86 || name.call.multiplexed().is_none();
     let numbers = names
         .iter()
         .filter(direct)
-        .filter_map(|name| name.call.numbers.on(arch));
+        .filter_map(|name| name.call.numbers().on(arch));
     numbers.max().filter(|number| *number > 0)
 }
 

@@ -199,10 +199,12 @@ impl Examination<'_> {
         matches!(self.fault, Some((Point { process: 1.., .. }, Fault::Kill)))
     }
 
-    /// Init was told that the container is recorded, and could not hear it.
+    /// Init was told that the container is recorded, or that it may go on, and could not hear it.
     fn deafened_init(&self) -> bool {
         let point = self.fault.map(|(point, _)| point);
-        point.is_some_and(|point| point.process > 0 && point.call == libc::SYS_read)
+        point.is_some_and(|point| {
+            point.process > 0 && matches!(point.call, libc::SYS_read | libc::SYS_ppoll)
+        })
     }
 
     fn prepare(&mut self) -> Option<Pid> {

@@ -284,7 +284,7 @@ fn compare(seen: &[Seen], trace: &Value) -> (usize, BTreeSet<String>) {
     let beginning: u64 = beginning.parse().unwrap();
     let names: HashMap<i64, &'static str> = NAMES
         .split_whitespace()
-        .filter_map(|name| Some((i64::from(call(name)?.numbers.on(Arch::native())?), name)))
+        .filter_map(|name| Some((i64::from(call(name)?.numbers().on(Arch::native())?), name)))
         .collect();
     let told = told();
     let (mut untold, mut operations) = (BTreeSet::new(), BTreeSet::new());

@@ -322,7 +322,7 @@ impl Library {
     }
 
     fn newest(&self, profile: &Seccomp, arch: Arch) -> Option<u32> {
-        let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
+        let names = profile.syscalls.iter().flat_map(|rule| rule.names.iter());
         let newest = names.filter_map(|name| self.number(arch, name)).max()?;
         u32::try_from(newest).ok().filter(|newest| *newest > 0)
     }

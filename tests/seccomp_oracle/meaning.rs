@@ -74,7 +74,7 @@ impl Table {
             profile.default_action,
             Action::Allow | Action::Log | Action::Trace
         );
-        let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
+        let names = profile.syscalls.iter().flat_map(|rule| rule.names.iter());
         let direct = names.filter(|name| arch != Arch::X86 || multiplexed(name).is_none());
         let newest = direct.filter_map(|name| numbers(name)?.on(arch)).max();
         let mut table = Self {

@@ -136,9 +136,11 @@ fn rule(names: &[String], main: Action, dice: &mut Dice) -> SeccompRule {
             dice.pick(names)
         }
     };
-    let names: Vec<String> = (0..count)
-        .map(|_| name())
-        .filter(|name| name != "write")
+    let names: Vec<String> = (0..count).map(|_| name()).collect();
+    let names = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != "write")
         .collect();
     let errno_ret = (action == Action::Errno && dice.one_in(2)).then(|| dice.pick(&[13, 38, 22]));
     let count = if dice.one_in(3) {
@@ -240,8 +242,8 @@ pub fn calls(profile: &Seccomp, native: Arch, dice: &mut Dice) -> Vec<Call> {
     let names = profile
         .syscalls
         .iter()
-        .flat_map(|rule| &rule.names)
-        .filter_map(|name| numbers(name));
+        .flat_map(|rule| rule.names.iter())
+        .filter_map(numbers);
     let on = |arch: &Arch| {
         names
             .clone()

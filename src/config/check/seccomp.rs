@@ -91,7 +91,7 @@ fn listener(seccomp: &Seccomp, findings: &mut Findings) {
 
 fn rule_alone(index: usize, rule: &SeccompRule, findings: &mut Findings) {
     let field = |leaf| Field::index("linux.seccomp.syscalls", index).leaf(leaf);
-    if rule.names.is_empty() || rule.names.iter().any(String::is_empty) {
+    if rule.names.is_empty() || rule.names.contains("") {
         findings.refuse(
             field("names"),
             "must name at least one system call, and none may be empty",
@@ -144,11 +144,7 @@ fn conflicts(seccomp: &Seccomp, findings: &mut Findings) {
         rules.drain(..).partition(|(_, _, wanted)| *wanted == usual);
     let mut others: Vec<(&str, Effect, usize)> = other
         .iter()
-        .flat_map(|(index, rule, wanted)| {
-            rule.names
-                .iter()
-                .map(|name| (name.as_str(), *wanted, *index))
-        })
+        .flat_map(|(index, rule, wanted)| rule.names.iter().map(|name| (name, *wanted, *index)))
         .collect();
     others.sort_by_key(|(name, _, index)| (*name, *index));
     let mut warn = |name: &str, index: usize| {
@@ -164,8 +160,8 @@ fn conflicts(seccomp: &Seccomp, findings: &mut Findings) {
         warn(pair[1].0, pair[1].2);
     }
     for (index, rule, _) in &same {
-        for name in &rule.names {
-            if let Ok(found) = others.binary_search_by_key(&name.as_str(), |(name, ..)| *name) {
+        for name in rule.names.iter() {
+            if let Ok(found) = others.binary_search_by_key(&name, |(name, ..)| *name) {
                 warn(name, others[found].2.max(*index));
             }
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Names;
 use super::json::{nullable, only_objects};
 
 only_objects! { Seccomp SeccompRule SeccompArg }
@@ -85,7 +86,7 @@ pub enum SeccompAction {
 #[serde(remote = "Self", rename_all = "camelCase")]
 pub struct SeccompRule {
     /// System calls.
-    pub names: Vec<String>,
+    pub names: Names,
     /// What happens.
     pub action: SeccompAction,
     /// errno of ERRNO, message of TRACE.

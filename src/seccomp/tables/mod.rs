@@ -97,25 +97,29 @@ impl Numbers {
     }
 }
 
-/// A system call that some architecture has.
+/// A system call that some architecture has: its row in the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Call {
+pub struct Call(u16);
+
+impl Call {
     /// Its numbers.
-    pub numbers: Numbers,
+    pub fn numbers(self) -> Numbers {
+        Numbers(&NUMBERS[usize::from(self.0)])
+    }
+
     /// How i386 reaches it besides directly.
-    pub multiplexed: Option<Multiplexed>,
+    pub fn multiplexed(self) -> Option<Multiplexed> {
+        MULTIPLEXED_BY_ROW[usize::from(self.0)]
+    }
 }
 
 /// The call of that name. None if no architecture has one.
 pub fn call(name: &str) -> Option<Call> {
     let mut slot = slot(name.as_bytes());
     // There are more slots than calls: an empty one ends the search.
-    while let Some(row) = usize::from(BY_NAME[slot]).checked_sub(1) {
-        if CALLS[row].0 == name {
-            return Some(Call {
-                numbers: Numbers(&NUMBERS[row]),
-                multiplexed: MULTIPLEXED_BY_ROW[row],
-            });
+    while let Some(row) = BY_NAME[slot].checked_sub(1) {
+        if CALLS[usize::from(row)].0 == name {
+            return Some(Call(row));
         }
         slot = (slot + 1) % SLOTS;
     }
@@ -124,12 +128,12 @@ pub fn call(name: &str) -> Option<Call> {
 
 /// The numbers of a call. None if no architecture has a call of that name.
 pub fn numbers(name: &str) -> Option<Numbers> {
-    call(name).map(|call| call.numbers)
+    call(name).map(Call::numbers)
 }
 
 /// How i386 reaches a call of that name besides directly.
 pub fn multiplexed(name: &str) -> Option<Multiplexed> {
-    call(name)?.multiplexed
+    call(name)?.multiplexed()
 }
 
 /// A profile names hundreds of calls, and each is looked for on every create: hence a hash table, made at compile time.
@@ -289,19 +293,19 @@ mod tests {
         assert!(CALLS.is_sorted_by(|a, b| a.0 < b.0), "none stands twice");
         for (name, numbers) in CALLS {
             let found = call(name).unwrap();
-            assert_eq!(found.numbers.0, numbers, "{name}");
+            assert_eq!(found.numbers().0, numbers, "{name}");
         }
         for name in ["", "reed", "Read", "read ", "\u{fffd}"] {
             assert!(call(name).is_none(), "{name}");
         }
         for (name, through, subcall) in MULTIPLEXED {
             let (through, subcall) = (*through, *subcall);
-            let found = call(name).and_then(|found| found.multiplexed);
+            let found = call(name).and_then(Call::multiplexed);
             assert_eq!(found, Some(Multiplexed { through, subcall }), "{name}");
         }
         let multiplexed = CALLS
             .iter()
-            .filter(|row| call(row.0).unwrap().multiplexed.is_some());
+            .filter(|row| call(row.0).unwrap().multiplexed().is_some());
         assert_eq!(multiplexed.count(), MULTIPLEXED.len());
     }
 
@@ -337,7 +341,7 @@ mod tests {
             ("openat2", libc::SYS_openat2),
         ] {
             let found = call(name)
-                .and_then(|call| call.numbers.on(Arch::native()))
+                .and_then(|call| call.numbers().on(Arch::native()))
                 .map(i64::from);
             assert_eq!(found, Some(number), "{name}");
         }
@@ -345,7 +349,7 @@ mod tests {
 
     #[test]
     fn x32_numbers_carry_their_bit() {
-        let execve = call("execve").unwrap().numbers;
+        let execve = call("execve").unwrap().numbers();
         assert_eq!(execve.on(Arch::X32), Some(0x4000_0208));
         assert_eq!(execve.on(Arch::X86_64), Some(59));
     }

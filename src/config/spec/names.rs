@@ -1,0 +1,153 @@
+//! A list of many short words in two blocks of memory, where a `Vec<String>` takes one for each word.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+/// Words in the order of the file: of a profile's system calls there are hundreds.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// All of them, one behind the other.
+    text: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Names {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self {
+            text: String::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Adds one behind the others.
+    pub fn push(&mut self, name: &str) {
+        self.text.push_str(name);
+        self.ends.push(self.text.len());
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> + Clone {
+        let mut start = 0;
+        self.ends
+            .iter()
+            .map(move |end| &self.text[std::mem::replace(&mut start, *end)..*end])
+    }
+
+    /// Whether it is one of them.
+    pub fn contains(&self, name: &str) -> bool {
+        self.iter().any(|known| known == name)
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Names {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        let mut list = Self::new();
+        for name in names {
+            list.push(name);
+        }
+        list
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for Names {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Names;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+        let mut names = Names::new();
+        while let Some(Word) = list.next_element_seed(Into(&mut names))? {}
+        Ok(names)
+    }
+}
+
+/// One was added.
+struct Word;
+
+/// Adds the next word to the list, without a block of its own.
+struct Into<'a>(&'a mut Names);
+
+impl<'de> serde::de::DeserializeSeed<'de> for Into<'_> {
+    type Value = Word;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Word, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Into<'_> {
+    type Value = Word;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Word, E> {
+        self.0.push(name);
+        Ok(Word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_and_written_as_it_stands() {
+        for text in [r#"["read","","cl\"ose","é"]"#, "[]"] {
+            let names: Names = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&names).unwrap(), text);
+        }
+        let names: Names = serde_json::from_str(r#"["a","","bc"]"#).unwrap();
+        assert_eq!(names.iter().collect::<Vec<_>>(), ["a", "", "bc"]);
+        assert!(names.contains("") && names.contains("bc") && !names.contains("ab"));
+        assert_eq!((names.len(), names.is_empty()), (3, false));
+        assert_eq!(names, ["a", "", "bc"].into_iter().collect());
+        assert_ne!(names, ["ab", "", "c"].into_iter().collect());
+    }
+
+    #[test]
+    fn what_is_no_list_of_words_is_refused_as_any_such() {
+        for text in [r#"["a", 1]"#, r#""a""#, "{}", r#"["a", null]"#] {
+            let ours = serde_json::from_str::<Names>(text).unwrap_err();
+            let usual = serde_json::from_str::<Vec<String>>(text).unwrap_err();
+            assert_eq!(ours.to_string(), usual.to_string());
+        }
+    }
+}
