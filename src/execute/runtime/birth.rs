@@ -86,10 +86,15 @@ impl<'a> Runtime<'a> {
                 namespaces,
                 birthplace,
             } => self.start_init(*namespaces, *birthplace),
-            RuntimeOp::HandOverNetwork => self.hand_over_network().map_err(|errno| match errno {
-                Errno(libc::EPIPE) => self.end_of_init(),
-                errno => Failure::system(act(), errno),
-            }),
+            RuntimeOp::HandOverNetwork => {
+                self.hand_over_network().map_err(|errno| match errno {
+                    Errno(libc::EPIPE) => self.end_of_init(),
+                    errno => Failure::system(act(), errno),
+                })?;
+                // Init mounts meanwhile; later both would wait for the kernel, one for the other.
+                self.drop_tree();
+                Ok(())
+            }
             RuntimeOp::MoveToUnit { unit, below } => {
                 systemd::run::attach(unit, below, self.pid()?)?;
                 self.placeholder = None;
