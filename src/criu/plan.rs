@@ -1,5 +1,6 @@
 //! What criu is asked, decided from config.json and the flags.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -188,7 +189,9 @@ pub fn is_bind(mount: &Mount) -> bool {
 
 /// The earlier mount below which this one is: the last that covers its mount point.
 pub fn around(mounts: &[Mount], index: usize) -> Option<&Mount> {
-    let point = |mount: &Mount| clean(Path::new(&mount.destination));
+    fn point(mount: &Mount) -> Cow<'_, Path> {
+        clean(Path::new(&mount.destination))
+    }
     let own = point(&mounts[index]);
     let covers = |mount: &&Mount| own.starts_with(point(mount)) && own != point(mount);
     mounts[..index].iter().rev().find(covers)

@@ -152,7 +152,7 @@ pub(super) fn limit(
     }
     for write in cgroup.writes {
         let field = write.field.clone();
-        planner.runtime(RuntimeOp::WriteCgroup(write), field);
+        planner.runtime(RuntimeOp::WriteCgroup(Box::new(write)), field);
     }
     if let Some(program) = cgroup.devices {
         planner.runtime(

@@ -70,10 +70,12 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     let cgroup_path = cgroup
         .as_ref()
         .map(|cgroup| format!("/{}", cgroup.path.as_str()));
+    let root = rootfs::root_path(spec, &request.bundle);
     let room = Room {
         spec,
         linux,
         request,
+        root: &root,
         namespaces: &namespaces,
         host,
         cgroup: cgroup_path.as_deref(),
@@ -292,7 +294,7 @@ fn hooks_before_pivot(
         };
         planner.runtime(
             RuntimeOp::RunHook {
-                hook,
+                hook: Box::new(hook),
                 kind,
                 namespaces,
             },

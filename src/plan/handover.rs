@@ -215,7 +215,7 @@ fn started(planner: &mut Planner, spec: &Spec, request: &Request) -> Result<()> 
         let field = hook.field.clone();
         planner.runtime(
             RuntimeOp::RunHook {
-                hook,
+                hook: Box::new(hook),
                 kind: Kind::Poststart,
                 namespaces: 0,
             },

@@ -66,6 +66,7 @@ pub fn change(
                 spec,
                 linux,
                 request,
+                root: &rootfs::plan::root_path(spec, &request.bundle),
                 namespaces: &Namespaces::of(linux),
                 host,
                 cgroup: None,
@@ -91,7 +92,7 @@ fn unmount(planner: &mut Planner, index: usize, mount: &Mount) -> Result<()> {
     if path == Path::new("/") {
         return Err(Failure::config(field, "the root cannot be unmounted"));
     }
-    let path = c_string(path.into_os_string().into_encoded_bytes(), || field.clone())?;
+    let path = c_string(path.as_os_str().as_encoded_bytes(), || field.clone())?;
     planner.init(InitOp::Unmount(path), field);
     Ok(())
 }

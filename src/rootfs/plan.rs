@@ -6,7 +6,9 @@ mod late;
 mod mounts;
 mod sysctl;
 
+use std::borrow::Cow;
 use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 pub use self::late::Late;
@@ -30,6 +32,8 @@ pub struct Room<'a> {
     pub linux: &'a Linux,
     /// What the caller asked for.
     pub request: &'a Request,
+    /// [`root_path`].
+    pub root: &'a Path,
     /// Where the namespaces come from.
     pub namespaces: &'a Namespaces,
     /// The host.
@@ -323,13 +327,12 @@ pub fn root_path(spec: &Spec, bundle: &Path) -> PathBuf {
         .as_ref()
         .map(|root| root.path.as_str())
         .unwrap_or_default();
-    clean(&bundle.join(path))
+    clean(&bundle.join(path)).into_owned()
 }
 
 fn root(planner: &mut Planner, room: &Room<'_>) -> Result<()> {
     let field = || Field::new("root.path");
-    let path = root_path(room.spec, &room.request.bundle);
-    let root = c_string(path.into_os_string().into_encoded_bytes(), field)?;
+    let root = c_string(room.root.as_os_str().as_encoded_bytes(), field)?;
     let is_shared = room
         .linux
         .rootfs_propagation
@@ -413,8 +416,11 @@ fn layer(planner: &mut Planner, room: &Room<'_>, path: CString, field: Field) ->
     }
 }
 
-/// `/a/./b/../c` as `/a/c`, by the text alone.
-pub fn clean(path: &Path) -> PathBuf {
+/// `/a/./b/../c` as `/a/c`, by the text alone. Nearly every path is clean as it stands.
+pub fn clean(path: &Path) -> Cow<'_, Path> {
+    if is_clean(path.as_os_str().as_bytes()) {
+        return Cow::Borrowed(path);
+    }
     let mut cleaned = PathBuf::from("/");
     for component in path.components() {
         match component {
@@ -425,7 +431,14 @@ pub fn clean(path: &Path) -> PathBuf {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    cleaned
+    Cow::Owned(cleaned)
+}
+
+fn is_clean(path: &[u8]) -> bool {
+    let mut names = path.split(|byte| *byte == b'/');
+    let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..");
+    path == b"/"
+        || names.next() == Some(b"") && names.clone().next().is_some() && names.all(is_name)
 }
 
 #[cfg(test)]
@@ -434,6 +447,21 @@ mod tests {
 
     #[test]
     fn paths_are_cleaned_by_their_text() {
-        assert_eq!(clean(Path::new("a/../../b/./c/")), Path::new("/b/c"));
+        for (path, cleaned) in [
+            ("a/../../b/./c/", "/b/c"),
+            ("", "/"),
+            ("/", "/"),
+            ("//", "/"),
+            ("/..", "/"),
+            ("/a/", "/a"),
+            ("/a//b", "/a/b"),
+            ("/a/...", "/a/..."),
+            ("a", "/a"),
+        ] {
+            let found = clean(Path::new(path));
+            assert_eq!(found.as_os_str(), cleaned, "{path}");
+            let is_borrowed = matches!(found, Cow::Borrowed(_));
+            assert_eq!(is_borrowed, path == cleaned, "{path}");
+        }
     }
 }

@@ -34,32 +34,18 @@ pub enum Decision {
     Ask(Box<(Vec<Chain>, Width)>),
 }
 
-/// The tables that share an AUDIT_ARCH: one, or x86-64 and x32.
+/// The runs of the tables that share an AUDIT_ARCH: one, or x86-64 and x32.
 #[derive(Debug)]
 pub struct Family {
-    /// AUDIT_ARCH_*.
-    pub audit: u32,
-    /// Its tables.
-    pub members: Vec<Member>,
-}
-
-impl Family {
-    /// A family of one, so far.
-    pub fn of(member: Member) -> Self {
-        Self {
-            audit: member.arch.audit(),
-            members: vec![member],
-        }
-    }
+    audit: u32,
+    spans: Vec<Span>,
 }
 
 /// One table.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Member {
     /// Which.
     pub arch: Arch,
-    /// The decisions that differ from the default, by ascending number.
-    pub calls: Vec<(u32, Decision)>,
     /// Calls beyond this number do not exist, as far as the container is concerned.
     pub newest: Option<u32>,
 }
@@ -72,6 +58,7 @@ struct Span {
 }
 
 /// What numbers from `first` to the next region's meet unless a rule says otherwise.
+#[derive(Debug)]
 struct Region {
     first: u32,
     verdict: u32,
@@ -79,18 +66,27 @@ struct Region {
     void: bool,
 }
 
+impl Region {
+    const fn ruled(first: u32, verdict: u32) -> Self {
+        Self {
+            first,
+            verdict,
+            void: false,
+        }
+    }
+}
+
 /// The whole program. Calls of other architectures than those of the families are killed.
-pub fn program(families: Vec<Family>, default: u32) -> Vec<sock_filter> {
+pub fn program(families: &[Family], default: u32) -> Vec<sock_filter> {
     let mut emit = Emit {
         program: Program::new(),
         default,
     };
     let mut blocks = Vec::with_capacity(2);
     // Written backwards: the first family's block comes last, next to the question that leads to it.
-    for family in families.into_iter().rev() {
-        let audit = family.audit;
-        let tree = emit.tree(&spans(family, default));
-        blocks.push((audit, emit.program.load(NUMBER, tree)));
+    for family in families.iter().rev() {
+        let tree = emit.tree(&family.spans);
+        blocks.push((family.audit, emit.program.load(NUMBER, tree)));
     }
     let mut program = emit.program;
     let mut otherwise = Target::Return(KILL);
@@ -109,54 +105,82 @@ pub fn program(families: Vec<Family>, default: u32) -> Vec<sock_filter> {
     program.finish(first)
 }
 
-/// The runs of numbers of a family, from 0 to the greatest, no two neighbours alike.
-fn spans(family: Family, default: u32) -> Vec<Span> {
-    let regions = regions(&family.members, default);
-    let calls = family.members.into_iter().flat_map(|member| member.calls);
-    let mut calls = calls.peekable();
-    let mut spans = Vec::with_capacity(256);
-    for (index, region) in regions.iter().enumerate() {
-        let end = regions
-            .get(index + 1)
-            .map_or(u64::from(u32::MAX) + 1, |next| next.first.into());
-        extend(&mut spans, region.first, Decision::Return(region.verdict));
-        while let Some((number, decision)) = calls.next_if(|call| u64::from(call.0) < end) {
-            if region.void {
-                continue;
-            }
-            extend(&mut spans, number, decision);
-            let next = number.saturating_add(1);
-            if calls.peek().is_none_or(|call| call.0 != next) {
-                extend(&mut spans, next, Decision::Return(region.verdict));
-            }
+/// The runs of numbers of a family in the making, from 0 to the greatest, no two neighbours alike.
+#[derive(Debug)]
+pub struct Runs {
+    spans: Vec<Span>,
+    /// The last is the current one's successor: they stand backwards.
+    ahead: Vec<Region>,
+    current: Region,
+}
+
+impl Runs {
+    /// Those of tables without any rules, the native one first.
+    pub fn new(members: &[Member], default: u32) -> Self {
+        let mut ahead = regions(members, default);
+        ahead.reverse();
+        let mut runs = Self {
+            spans: Vec::with_capacity(256),
+            ahead,
+            current: Region::ruled(0, default),
+        };
+        runs.extend(0, Decision::Return(default));
+        runs
+    }
+
+    /// What a call meets that differs from the default. Its number is greater than that of the call before.
+    pub fn call(&mut self, number: u32, decision: Decision) {
+        while let Some(next) = self.ahead.pop_if(|next| next.first <= number) {
+            self.enter(next);
+        }
+        if self.current.void {
+            return;
+        }
+        self.extend(number, decision);
+        if let Some(next) = number.checked_add(1) {
+            self.extend(next, Decision::Return(self.current.verdict));
         }
     }
-    spans
+
+    /// All of them.
+    pub fn finish(mut self, audit: u32) -> Family {
+        while let Some(next) = self.ahead.pop() {
+            self.enter(next);
+        }
+        Family {
+            audit,
+            spans: self.spans,
+        }
+    }
+
+    fn enter(&mut self, region: Region) {
+        self.extend(region.first, Decision::Return(region.verdict));
+        self.current = region;
+    }
+
+    /// Continues the runs with a decision from a number on, in place of what was said of it before.
+    fn extend(&mut self, first: u32, decision: Decision) {
+        self.spans.pop_if(|last| last.first == first);
+        if self
+            .spans
+            .last()
+            .is_none_or(|last| last.decision != decision)
+        {
+            self.spans.push(Span { first, decision });
+        }
+    }
 }
 
-/// Continues the runs with a decision from a number on, in place of what was said of it before.
-fn extend(spans: &mut Vec<Span>, first: u32, decision: Decision) {
-    if spans.last().is_some_and(|last| last.first == first) {
-        spans.pop();
-    }
-    if spans.last().is_none_or(|last| last.decision != decision) {
-        spans.push(Span { first, decision });
-    }
-}
-
+/// The regions behind the first.
 fn regions(members: &[Member], default: u32) -> Vec<Region> {
-    let ruled = |first, verdict| Region {
-        first,
-        verdict,
-        void: false,
-    };
+    let ruled = Region::ruled;
     let void = |first| Region {
         first,
         verdict: NO_SUCH_CALL,
         void: true,
     };
     let beyond = |member: &Member| member.newest.map(|newest| void(newest + 1));
-    let mut regions = vec![ruled(0, default)];
+    let mut regions = Vec::with_capacity(5);
     let Some(native) = members.first() else {
         return regions;
     };

@@ -1,11 +1,13 @@
 //! From a profile to a filter: which table has which number, and what the kernel does about it.
 
+use std::num::NonZeroU32;
+
 use seccompiler::sock_filter;
 
 use crate::config::{Seccomp, SeccompAction as Action, SeccompRule};
 use crate::error::{Failure, Field, Result};
 
-use super::layout::{self, Decision, Family, Member};
+use super::layout::{self, Decision, Family, Member, Runs};
 use super::rules::{self, Chain, Test};
 use super::tables::{self, ARCHITECTURES, Arch, Call, X32_BIT};
 use super::words::{self, FLAGS};
@@ -50,18 +52,23 @@ pub fn compile(profile: &Seccomp, native: Arch) -> Result<Filter> {
 
     let (names, unknown) = resolve(profile);
     let mut families: Vec<Family> = Vec::with_capacity(2);
-    for arch in archs {
-        let member = Member {
-            arch,
-            calls: decisions(&names, &rules, arch)?,
-            newest: newest(&names, arch).filter(|_| hides_new_calls(profile.default_action)),
-        };
-        match families.last_mut() {
-            Some(family) if family.audit == arch.audit() => family.members.push(member),
-            _ => families.push(Family::of(member)),
+    for family in archs.chunk_by(|a, b| a.audit() == b.audit()) {
+        let newest =
+            |arch| newest(&names, arch).filter(|_| hides_new_calls(profile.default_action));
+        let members: Vec<Member> = family
+            .iter()
+            .map(|&arch| Member {
+                arch,
+                newest: newest(arch),
+            })
+            .collect();
+        let mut runs = Runs::new(&members, default);
+        for arch in family {
+            decide_all(&names, &rules, *arch, &mut runs)?;
         }
+        families.push(runs.finish(family[0].audit()));
     }
-    let instructions = layout::program(families, default);
+    let instructions = layout::program(&families, default);
     if instructions.len() > LONGEST {
         let text = format!(
             "the filter has {} instructions, the kernel takes {LONGEST}",
@@ -199,17 +206,16 @@ struct Entry {
     number: u32,
     rule: u32,
     /// i386 reaches the call through socketcall or ipc.
-    subcall: Option<u32>,
+    subcall: Option<NonZeroU32>,
 }
 
 /// What one table's calls meet, by ascending number.
-fn decisions(names: &[Name], rules: &[Rule], arch: Arch) -> Result<Vec<(u32, Decision)>> {
+fn decide_all(names: &[Name], rules: &[Rule], arch: Arch, runs: &mut Runs) -> Result<()> {
     let entries = sorted(&entries(names, rules, arch), arch);
-    let mut calls = Vec::with_capacity(entries.len());
     for group in entries.chunk_by(|a, b| a.number == b.number) {
-        calls.push((group[0].number, decide(rules, group, arch)?));
+        runs.call(group[0].number, decide(rules, group, arch)?);
     }
-    Ok(calls)
+    Ok(())
 }
 
 /// Below this number tables are dense, x32's bit aside. What is above it, some five calls of 32-bit ARM, is sorted as it comes.
@@ -247,7 +253,7 @@ fn entries(names: &[Name], rules: &[Rule], arch: Arch) -> Vec<Entry> {
         entries.extend(through.map(|known| Entry {
             number: known.through,
             rule: name.rule,
-            subcall: Some(known.subcall),
+            subcall: NonZeroU32::new(known.subcall),
         }));
         entries.extend(name.call.numbers().on(arch).map(|number| Entry {
             number,
@@ -268,7 +274,12 @@ fn decide(rules: &[Rule], entries: &[Entry], arch: Arch) -> Result<Decision> {
     for entry in entries {
         let rule = &rules[entry.rule as usize];
         for tests in &rule.alternatives {
-            let chain = Chain::new(tests, rule.verdict, arch.width(), entry.subcall);
+            let chain = Chain::new(
+                tests,
+                rule.verdict,
+                arch.width(),
+                entry.subcall.map(NonZeroU32::get),
+            );
             rules::add(&mut chains, chain, arch.width()).map_err(|_| {
                 let field = Field::index("linux.seccomp.syscalls", entry.rule as usize);
                 Failure::config(

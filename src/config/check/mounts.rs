@@ -1,9 +1,12 @@
 //! config.md, Mounts: where, from what, and with which options.
 
+use std::path::Path;
+
 use super::{Findings, depth, namespaces};
 use crate::config::{Mount, Spec};
 use crate::error::Field;
 use crate::rootfs::options::{IdMapping as Source, MountOptions, Reach};
+use crate::rootfs::plan::clean;
 
 pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     for (index, mount) in spec.mounts.iter().enumerate() {
@@ -39,8 +42,9 @@ fn destination(index: usize, mount: &Mount, findings: &mut Findings) {
             &format!("{path:?} is read as /{path}: relative paths are deprecated"),
         );
     }
-    if let Some(file) = clean(path).strip_prefix("proc/")
-        && !IN_PROC.contains(&file)
+    if let Ok(file) = clean(Path::new(path)).strip_prefix("/proc")
+        && file != Path::new("")
+        && !IN_PROC.iter().any(|known| file == Path::new(known))
     {
         findings.refuse(
             field(),
@@ -54,7 +58,8 @@ fn covers_root(index: usize, mount: &Mount, options: &MountOptions<'_>, findings
     let is_mount =
         options.bind.is_some() || mount.kind.as_deref().is_some_and(|kind| kind != "none");
     let path = mount.destination.as_str();
-    if is_mount && !options.remount && !path.is_empty() && clean(path).is_empty() {
+    if is_mount && !options.remount && !path.is_empty() && clean(Path::new(path)) == Path::new("/")
+    {
         findings.refuse(
             Field::index("mounts", index).leaf("destination"),
             "is the root filesystem itself, which cannot be covered",
@@ -77,19 +82,6 @@ const IN_PROC: [&str; 11] = [
     "sys/kernel/ns_last_pid",
     "sys/crypto/fips_enabled",
 ];
-
-/// The path without what means nothing: `//a/./b/../c/` is `a/c`.
-fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
 
 fn source(index: usize, mount: &Mount, options: &MountOptions<'_>, findings: &mut Findings) {
     let missing = mount.source.as_ref().is_none_or(String::is_empty);
@@ -124,7 +116,7 @@ fn filesystem(index: usize, mount: &Mount, options: &MountOptions<'_>, findings:
             format!("{kind:?} is not the name of a filesystem"),
         );
     }
-    if clean(&mount.destination) == "proc"
+    if clean(Path::new(&mount.destination)) == Path::new("/proc")
         && options.bind.is_none()
         && !matches!(kind, "proc" | "" | "none" | "bind")
     {

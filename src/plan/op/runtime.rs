@@ -58,7 +58,7 @@ pub enum RuntimeOp {
         enable: Vec<Enable>,
     },
     /// One file of the cgroup.
-    WriteCgroup(Write),
+    WriteCgroup(Box<Write>),
     /// BPF_PROG_LOAD, BPF_PROG_ATTACH.
     AttachDeviceProgram(crate::cgroups::devices::DeviceProgram),
     /// chown(2) of the cgroup to the container's user.
@@ -148,7 +148,7 @@ pub enum RuntimeOp {
     Await(Gate),
     /// A hook.
     RunHook {
-        hook: PreparedHook,
+        hook: Box<PreparedHook>,
         kind: Kind,
         namespaces: i32,
     },

@@ -5,7 +5,8 @@
 //! through it by a link of the image. So what comes after a mount that waits goes ahead where that cannot be: below /dev, and the files
 //! of /etc that engines bring.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::path::Path;
 
 use super::{Room, clean};
 use crate::config::{Device, Mount, NamespaceType};
@@ -63,7 +64,7 @@ impl Late {
 }
 
 fn waiting(room: &Room<'_>) -> Vec<usize> {
-    let mut late: Vec<(usize, PathBuf)> = Vec::new();
+    let mut late: Vec<(usize, Cow<'_, Path>)> = Vec::new();
     for (index, mount) in room.spec.mounts.iter().enumerate() {
         let needs_network = needs_network(mount);
         if !needs_network && late.is_empty() {
@@ -82,7 +83,7 @@ fn waiting(room: &Room<'_>) -> Vec<usize> {
     late.into_iter().map(|(index, _)| index).collect()
 }
 
-fn path_of(mount: &Mount) -> PathBuf {
+fn path_of(mount: &Mount) -> Cow<'_, Path> {
     clean(Path::new(&mount.destination))
 }
 
@@ -164,6 +165,7 @@ mod tests {
             spec: &spec,
             linux,
             request: &request(),
+            root: Path::new("/bundle/rootfs"),
             namespaces: &namespaces,
             host: &Host::ideal(),
             cgroup: None,

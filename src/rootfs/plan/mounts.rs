@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use super::{Place, Room, clean, filesystems, root_path};
+use super::{Place, Room, clean, filesystems};
 use crate::config::{Mount, NamespaceType};
 use crate::error::{Failure, Field, Result};
 use crate::namespaces::plan::id_maps;
@@ -136,10 +136,9 @@ pub(super) fn mount_one(
 /// Where in the container: some callers write the path that the host knows.
 fn destination(room: &Room<'_>, mount: &Mount) -> PathBuf {
     let path = clean(Path::new(&mount.destination));
-    let root = root_path(room.spec, &room.request.bundle);
-    match path.strip_prefix(&root) {
-        Ok(inside) if root != Path::new("/") => Path::new("/").join(inside),
-        _ => path,
+    match path.strip_prefix(room.root) {
+        Ok(inside) if room.root != Path::new("/") => Path::new("/").join(inside),
+        _ => path.into_owned(),
     }
 }
 
@@ -156,8 +155,8 @@ pub(super) fn late_readonly(planner: &mut Planner, mounts: &[Mount]) {
     for (index, mount) in mounts.iter().enumerate() {
         let path = clean(Path::new(&mount.destination));
         // Its options have been read before, and were right.
-        let options = MountOptions::parse(&mount.options).unwrap_or_default();
-        if is_late_readonly(mount, &path, &options) {
+        let options = || MountOptions::parse(&mount.options).unwrap_or_default();
+        if path == Path::new("/dev") && is_late_readonly(mount, &path, &options()) {
             let field = Field::index("mounts", index).leaf("options");
             planner.init(InitOp::ReadonlyMount(c"/dev".to_owned()), field);
         }
@@ -251,7 +250,7 @@ fn bind_tree(
 ) -> Result<()> {
     let mount = planner.slot();
     // What the mounts before it have put into the container only init sees.
-    let is_inside = source.starts_with(root_path(room.spec, &room.request.bundle))
+    let is_inside = source.starts_with(room.root)
         && room.request.overlay.is_none()
         && room.place == Place::Host;
     let source = c_string(source.into_os_string().into_encoded_bytes(), || {
