@@ -3,7 +3,7 @@
 use super::inside::{Inside, destination, is_cover};
 use super::process::may_mount;
 use super::{Book, Kind, Subject};
-use crate::config::{Mount, NamespaceType};
+use crate::config::{Mount, Names, NamespaceType};
 use crate::error::Field;
 use crate::inspect::mounts::{MountFact, is_below_or_at};
 use crate::namespaces::plan::Namespaces;
@@ -247,8 +247,8 @@ fn bytes(text: &str) -> Option<u64> {
 
 /// What is mounted in the container though nobody asked, and though its own programs may not mount.
 fn extra(subject: &Subject<'_>, inside: &Inside<'_>, entries: &[Entry<'_>], book: &mut Book) {
-    let at = |paths: &[String]| -> Vec<String> {
-        let place = |path: &String| inside.resolved(&destination(subject, path));
+    let at = |paths: &Names| -> Vec<String> {
+        let place = |path| inside.resolved(&destination(subject, path));
         paths.iter().map(place).collect()
     };
     let masked = at(&subject.linux.masked_paths);

@@ -65,7 +65,7 @@ objects! {
         /// Device, file or directory; relative to the bundle for binds.
         source: Option<String>,
         /// Mount options as of mount(8), plus the specification's own.
-        options: Vec<String>,
+        options: Names,
         /// Of an idmapped mount.
         uid_mappings: Vec<IdMapping>,
         /// Of an idmapped mount.
@@ -118,15 +118,15 @@ objects! {
     /// config.md, Linux process capabilities: names such as `CAP_CHOWN`; unknown ones are a warning.
     Capabilities {
         /// Limits what exec can gain.
-        bounding: Option<Vec<String>>,
+        bounding: Option<Names>,
         /// What the kernel checks.
-        effective: Option<Vec<String>>,
+        effective: Option<Names>,
         /// Kept across exec of a file with inheritable capabilities.
-        inheritable: Option<Vec<String>>,
+        inheritable: Option<Names>,
         /// What may be made effective.
-        permitted: Option<Vec<String>>,
+        permitted: Option<Names>,
         /// Kept across exec of an unprivileged program.
-        ambient: Option<Vec<String>>,
+        ambient: Option<Names>,
     }
 
     /// config.md, Linux process: execCPUAffinity. CPU lists as of cpuset(7).

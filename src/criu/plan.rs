@@ -183,7 +183,7 @@ pub fn externals(spec: &Spec, bundle: &Path, cgroup: &Path) -> Vec<External> {
 
 /// Whether it shows something of the host's.
 pub fn is_bind(mount: &Mount) -> bool {
-    let asks = |option: &String| option == "bind" || option == "rbind";
+    let asks = |option: &str| option == "bind" || option == "rbind";
     mount.kind.as_deref() == Some("bind") || mount.options.iter().any(asks)
 }
 

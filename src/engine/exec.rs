@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused, extras};
 use crate::cgroups;
 use crate::cgroups::layout::Access;
-use crate::config::{self, Capabilities, Process, Spec};
+use crate::config::{self, Capabilities, Names, Process, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::Runtime;
 use crate::execute::runtime::{Setting, Target};
@@ -308,13 +308,12 @@ fn add_capabilities(process: &mut Process, names: &[String]) {
         &mut capabilities.effective,
         &mut capabilities.permitted,
     ] {
-        set.get_or_insert_with(Vec::new)
-            .extend(names.iter().cloned());
+        set.get_or_insert_with(Names::new).extend(names);
     }
     let inheritable = capabilities.inheritable.clone().unwrap_or_default();
     let ambient = names.iter().filter(|name| inheritable.contains(name));
     capabilities
         .ambient
-        .get_or_insert_with(Vec::new)
-        .extend(ambient.cloned());
+        .get_or_insert_with(Names::new)
+        .extend(ambient);
 }

@@ -8,8 +8,8 @@ use super::{
     birth, extras, recording, rootless,
 };
 use crate::config::{
-    Capabilities, Cpu, IdMapping, Linux, Loaded, Memory, Mount, Namespace, NamespaceType, Pids,
-    Process, Resources, Root, Seccomp, Spec, User, template,
+    Capabilities, Cpu, IdMapping, Linux, Loaded, Memory, Mount, Names, Namespace, NamespaceType,
+    Pids, Process, Resources, Root, Seccomp, Spec, User, template,
 };
 use crate::error::{Code, Failure, Field, Result};
 use crate::host::Own;
@@ -129,7 +129,7 @@ pub fn spec(request: &ShellRequest) -> Result<Spec> {
 fn mounts(request: &ShellRequest, mut mounts: Vec<Mount>) -> Vec<Mount> {
     for mount in &mut mounts {
         if mount.destination == "/proc" {
-            mount.options = strings(&PROC);
+            mount.options = Names::from_iter(PROC);
         }
     }
     let resolver = "/etc/resolv.conf";
@@ -139,7 +139,7 @@ fn mounts(request: &ShellRequest, mut mounts: Vec<Mount>) -> Vec<Mount> {
             destination: resolver.to_owned(),
             kind: Some("bind".to_owned()),
             source: Some(resolver.to_owned()),
-            options: strings(&["bind", "ro"]),
+            options: Names::from_iter(["bind", "ro"]),
             ..Mount::default()
         });
     }
@@ -164,7 +164,7 @@ fn process(request: &ShellRequest) -> Process {
         ));
     }
     env.extend(request.env.iter().cloned());
-    let granted = || Some(strings(&CAPABILITIES));
+    let granted = || Some(Names::from_iter(CAPABILITIES));
     Process {
         terminal,
         cwd: request.cwd.clone(),
@@ -215,7 +215,7 @@ fn linux(request: &ShellRequest, template: Linux) -> Result<Linux> {
         cgroups_path: is_root.then(|| format!("/corten/shell-{}", std::process::id())),
         resources: resources(request, template.resources),
         seccomp: Some(profile(request)?),
-        masked_paths: [template.masked_paths, strings(&MASKED)].concat(),
+        masked_paths: template.masked_paths.iter().chain(MASKED).collect(),
         ..template
     })
 }

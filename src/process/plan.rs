@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::str::FromStr;
 
-use crate::config::{Capabilities, Process, Scheduler, words};
+use crate::config::{Capabilities, Names, Process, Scheduler, words};
 use crate::error::{Failure, Field, Kind, Result};
 use crate::host::OwnLimits;
 use crate::plan::op::{Attestation, InitOp};
@@ -249,21 +249,21 @@ pub struct Sets {
 
 /// Reads the five sets. A capability that nobody knows or that the runtime does not have is a
 /// warning (config.md: "runtimes SHOULD NOT fail").
-pub fn capabilities(
+pub fn capabilities<'a>(
     planner: &mut Planner,
-    capabilities: Option<&Capabilities>,
+    capabilities: Option<&'a Capabilities>,
     grantable: u64,
 ) -> Sets {
     let Some(capabilities) = capabilities else {
         return Sets::default();
     };
-    let mut warned: Vec<String> = Vec::new();
-    let mut read = |names: &Option<Vec<String>>| {
+    let mut warned: Vec<&str> = Vec::new();
+    let mut read = |names: &'a Option<Names>| {
         names.iter().flatten().fold(0, |bits, name| match bit_of(name) {
             Some(bit) if bit & grantable != 0 => bits | bit,
             known => {
-                if !warned.contains(name) {
-                    warned.push(name.clone());
+                if !warned.contains(&name) {
+                    warned.push(name);
                     planner.warn(match known {
                         Some(_) => format!("process.capabilities: {name} cannot be granted: the runtime does not have it"),
                         None => format!("process.capabilities: {name} is no capability that this kernel knows"),

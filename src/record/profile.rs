@@ -1,7 +1,7 @@
 //! What the marks of a recording mean in a configuration.
 
 use crate::config::words::CAPABILITIES;
-use crate::config::{Capabilities, Seccomp, SeccompAction};
+use crate::config::{Capabilities, Names, Seccomp, SeccompAction};
 use crate::seccomp::tables::{self, Arch};
 
 /// An object for `linux.seccomp`: of a default profile the rules that were used, for programs of the native table. A rule which
@@ -36,13 +36,9 @@ pub fn capabilities(granted: &Capabilities, used: u64) -> Capabilities {
             .filter(|number| used >> number & 1 == 1)
             .collect::<Vec<_>>(),
     );
-    let keep = |set: &Option<Vec<String>>| {
+    let keep = |set: &Option<Names>| {
         let set = set.as_ref()?.iter();
-        Some(
-            set.filter(|name| used.contains(&name.as_str()))
-                .cloned()
-                .collect(),
-        )
+        Some(set.filter(|name| used.contains(name)).collect())
     };
     Capabilities {
         bounding: keep(&granted.bounding),
@@ -55,13 +51,12 @@ pub fn capabilities(granted: &Capabilities, used: u64) -> Capabilities {
 
 /// The capabilities that a container can have, bits.
 pub fn granted(capabilities: &Capabilities) -> u64 {
-    capabilities.bounding.as_deref().map_or(0, bits)
+    capabilities.bounding.as_ref().map_or(0, bits)
 }
 
-fn bits(names: &[String]) -> u64 {
-    let held = |name: &str| names.iter().any(|held| held == name);
+fn bits(names: &Names) -> u64 {
     let all = CAPABILITIES.iter().enumerate();
-    let held = all.filter(|(_, name)| held(name));
+    let held = all.filter(|(_, name)| names.contains(name));
     held.fold(0, |bits, (number, _)| bits | 1 << number)
 }
 
@@ -101,7 +96,7 @@ mod tests {
 
     #[test]
     fn capabilities_keep_the_sets_that_were_granted() {
-        let set = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+        let set = |names: &[&str]| Some(names.iter().collect());
         let granted = Capabilities {
             bounding: set(&["CAP_CHOWN", "CAP_KILL"]),
             effective: set(&["CAP_CHOWN"]),

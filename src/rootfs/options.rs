@@ -246,11 +246,11 @@ pub fn known_options() -> impl Iterator<Item = &'static str> {
 
 impl<'a> MountOptions<'a> {
     /// Reads the options of one mount.
-    pub fn parse(words: &'a [String]) -> Result<Self, Fault> {
+    pub fn parse(words: impl IntoIterator<Item = &'a str>) -> Result<Self, Fault> {
         let mut options = Self::default();
         let mut first_bare = None;
-        for (index, word) in words.iter().enumerate() {
-            if let Ok(found) = OPTIONS.binary_search_by_key(&word.as_str(), |(name, _)| name) {
+        for (index, word) in words.into_iter().enumerate() {
+            if let Ok(found) = OPTIONS.binary_search_by_key(&word, |(name, _)| name) {
                 let (name, effect) = OPTIONS[found];
                 options.apply(name, effect);
             } else if let Some((reach, ranges)) = idmap_with_ranges(word) {
@@ -258,19 +258,18 @@ impl<'a> MountOptions<'a> {
                 options.idmap = Some((reach, mapping));
             } else if !word.is_empty() {
                 if !word.contains('=') {
-                    first_bare = first_bare.or(Some(index));
+                    first_bare = first_bare.or(Some((index, word)));
                 }
                 options.ignored.push(word);
                 options.data.extend(split_data(word).map(key_and_value));
             }
         }
         match (options.bind, first_bare) {
-            (Some(_), Some(index)) => {
+            (Some(_), Some((index, word))) => {
                 return Err(Fault {
                     index,
                     text: format!(
-                        "unknown option {:?}: a bind mount has no options of a filesystem",
-                        words[index]
+                        "unknown option {word:?}: a bind mount has no options of a filesystem"
                     ),
                 });
             }

@@ -269,16 +269,23 @@ fn cover_paths(
             continue;
         }
         let field = Field::index("linux.readonlyPaths", index);
-        let path = c_string(path.as_str(), || field.clone())?;
+        let path = c_string(path, || field.clone())?;
         planner.init(InitOp::ReadonlyPath(path), field);
     }
     for (index, path) in room.linux.masked_paths.iter().enumerate() {
         // Twice the same path would be one mount more, on the first.
-        if !is_meant(path) || room.linux.masked_paths[..index].contains(path) {
+        if !is_meant(path)
+            || room
+                .linux
+                .masked_paths
+                .iter()
+                .take(index)
+                .any(|one| one == path)
+        {
             continue;
         }
         let field = Field::index("linux.maskedPaths", index);
-        let path = c_string(path.as_str(), || field.clone())?;
+        let path = c_string(path, || field.clone())?;
         planner.init(InitOp::MaskPath(path), field);
     }
     Ok(())

@@ -169,8 +169,7 @@ fn misspelt(index: usize, mount: &Mount) -> Vec<Doubt> {
     let words = mount.options.iter().enumerate();
     words
         .flat_map(|(place, word)| {
-            let data = MountOptions::parse(std::slice::from_ref(word))
-                .map_or_else(|_| Vec::new(), |one| one.data);
+            let data = MountOptions::parse([word]).map_or_else(|_| Vec::new(), |one| one.data);
             let strange = data
                 .into_iter()
                 .filter(|(key, _)| known().all(|name| name != *key));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::json::{Pairs, is_default, nullable, objects, only_objects};
-use super::{Resources, Seccomp};
+use super::{Names, Resources, Seccomp};
 
 objects! {
     /// config-linux.md.
@@ -35,9 +35,9 @@ objects! {
         /// shared, slave, private or unbindable.
         rootfs_propagation: Option<String>,
         /// Hidden.
-        masked_paths: Vec<String>,
+        masked_paths: Names,
         /// Made read-only.
-        readonly_paths: Vec<String>,
+        readonly_paths: Names,
         /// SELinux context of the mounts.
         mount_label: Option<String>,
         /// personality(2).

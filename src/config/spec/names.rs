@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// Words in the order of the file: of a profile's system calls there are hundreds.
+/// Words in the order of the file. Of a profile's system calls there are hundreds.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// All of them, one behind the other.
@@ -34,17 +34,25 @@ impl Names {
         self.ends.len()
     }
 
+    /// The one at a place, the first at 0.
+    pub fn get(&self, place: usize) -> Option<&str> {
+        let end = *self.ends.get(place)?;
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.text[start..end])
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &str> + Clone {
-        let mut start = 0;
-        self.ends
-            .iter()
-            .map(move |end| &self.text[std::mem::replace(&mut start, *end)..*end])
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            text: &self.text,
+            start: 0,
+            ends: self.ends.iter(),
+        }
     }
 
     /// Whether it is one of them.
@@ -53,12 +61,50 @@ impl Names {
     }
 }
 
-impl<'a> FromIterator<&'a str> for Names {
-    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
-        let mut list = Self::new();
+/// Of [`Names::iter`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    text: &'a str,
+    start: usize,
+    ends: std::slice::Iter<'a, usize>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let end = *self.ends.next()?;
+        Some(&self.text[std::mem::replace(&mut self.start, end)..end])
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.ends.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+impl<'a> IntoIterator for &'a Names {
+    type Item = &'a str;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl<S: AsRef<str>> Extend<S> for Names {
+    fn extend<I: IntoIterator<Item = S>>(&mut self, names: I) {
         for name in names {
-            list.push(name);
+            self.push(name.as_ref());
         }
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for Names {
+    fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
+        let mut list = Self::new();
+        list.extend(names);
         list
     }
 }
@@ -91,7 +137,11 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
-        let mut names = Names::new();
+        // As many as most lists have: fourteen capabilities, twelve masked paths.
+        let mut names = Names {
+            text: String::with_capacity(128),
+            ends: Vec::with_capacity(16),
+        };
         while let Some(Word) = list.next_element_seed(Into(&mut names))? {}
         Ok(names)
     }
@@ -138,6 +188,10 @@ mod tests {
         assert_eq!(names.iter().collect::<Vec<_>>(), ["a", "", "bc"]);
         assert!(names.contains("") && names.contains("bc") && !names.contains("ab"));
         assert_eq!((names.len(), names.is_empty()), (3, false));
+        assert_eq!(
+            [0, 1, 2, 3].map(|place| names.get(place)),
+            [Some("a"), Some(""), Some("bc"), None]
+        );
         assert_eq!(names, ["a", "", "bc"].into_iter().collect());
         assert_ne!(names, ["ab", "", "c"].into_iter().collect());
     }
