@@ -124,7 +124,11 @@ pub fn to_text(spec: &Spec) -> Result<Vec<u8>> {
 
 /// Parses a configuration. The failure names the property, its line and its column.
 pub fn parse(text: &[u8]) -> Result<Spec> {
-    serde_json::from_slice(text).map_err(|error| explain(text, &error))
+    // One look at the whole costs less than one at every string.
+    match std::str::from_utf8(text) {
+        Ok(words) => serde_json::from_str(words).map_err(|error| explain(text, &error)),
+        Err(error) => Err(not_unicode(text, error.valid_up_to())),
+    }
 }
 
 impl TryFrom<&oci_spec::runtime::Spec> for Loaded {
@@ -222,14 +226,26 @@ fn name_file(failure: Failure, path: &Path) -> Failure {
 }
 
 fn explain(text: &[u8], error: &serde_json::Error) -> Failure {
+    let offset = offset_of(text, error.line(), error.column());
+    explain_at(text, offset, in_words(&error.to_string()), error.is_data())
+}
+
+/// What is wrong first: what stands before the first byte that is no UTF-8, or that byte.
+fn not_unicode(text: &[u8], place: usize) -> Failure {
+    let before = std::str::from_utf8(&text[..place]).unwrap_or_default();
+    match serde_json::from_str::<Spec>(before) {
+        Err(error) if !error.is_eof() => explain(text, &error),
+        _ => explain_at(text, place, "invalid unicode code point".to_owned(), false),
+    }
+}
+
+fn explain_at(text: &[u8], offset: usize, words: String, is_data: bool) -> Failure {
     if let Some(encoding) = wrong_encoding(text) {
         return Failure::new(Code::Bundle, encoding);
     }
-    let offset = offset_of(text, error.line(), error.column());
-    let words = in_words(&error.to_string());
     // A number that no type holds, or another value where a word must stand, is no mistake of the text.
     let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
-    if (error.is_data() || is_json())
+    if (is_data || is_json())
         && let Some((field, start)) = fields::path_at(text, offset)
         && !field.is_none()
     {

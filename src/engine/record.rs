@@ -188,6 +188,7 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         | Op::PassListener(_)
         | Op::ReceiveTerminal
         | Op::OpenNamespaces { .. }
+        | Op::LookAtNamespaces { .. }
         | Op::VerifyNamespaces { .. }
         | Op::SendPidfd { .. }
         | Op::PassReadiness

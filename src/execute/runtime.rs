@@ -70,6 +70,8 @@ pub struct Runtime<'a> {
     /// The container being made; none for `exec`.
     container: Option<&'a mut Container>,
     target: Option<&'a Target>,
+    /// The target's namespaces, once they were looked at.
+    inodes: namespaces::run::Inodes,
     record: Record,
     config: &'a [u8],
     data: &'a Path,
@@ -160,6 +162,7 @@ impl<'a> Runtime<'a> {
             plan,
             container,
             target,
+            inodes: namespaces::run::Inodes::default(),
             record: setting.record,
             config: setting.config,
             data: setting.data,
@@ -387,7 +390,13 @@ impl<'a> Runtime<'a> {
                 self.terminal = Some(master);
                 Ok(())
             }
-            RuntimeOp::VerifyNamespaces { namespaces } => self.verify_namespaces(pid, *namespaces),
+            RuntimeOp::LookAtNamespaces { namespaces } => {
+                self.inodes = namespaces::run::inodes(self.target()?.pid, *namespaces)?;
+                Ok(())
+            }
+            RuntimeOp::VerifyNamespaces { namespaces } => {
+                namespaces::run::compare(pid, &self.inodes, *namespaces)
+            }
             RuntimeOp::WritePidFile { path } => {
                 let path = Path::new(OsStr::from_bytes(path.as_bytes()));
                 super::pid_file::write(path, pid)?;

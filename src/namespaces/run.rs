@@ -82,25 +82,38 @@ const FILES: [(i32, &CStr); 8] = [
     (libc::CLONE_NEWTIME, c"time"),
 ];
 
-/// Runtime: whether two processes are in the same namespaces of these kinds, by their inodes.
-pub fn compare(pid: i32, other: i32, namespaces: i32) -> crate::Result<()> {
-    let inode = |pid: i32, name: &CStr| {
-        let path = format!("/proc/{pid}/ns/{}", name.to_string_lossy());
-        std::fs::metadata(&path)
-            .map(|data| data.st_ino())
-            .act(|| format!("cannot look at {path}"))
-    };
-    for (flag, name) in FILES.iter().filter(|(flag, _)| namespaces & flag != 0) {
-        if inode(pid, name)? != inode(other, name)? {
-            let word = NAMESPACE_FLAGS
-                .iter()
-                .find(|(known, _)| known == flag)
-                .map_or("", |(_, word)| *word);
-            let text = format!("the process is not in the container's {word} namespace");
-            return Err(Failure::new(Code::System, text));
-        }
+/// The inodes of a process's namespaces, in the order of their files; nought for those that nobody asked for.
+pub type Inodes = [u64; FILES.len()];
+
+/// Runtime: the namespaces of these kinds in which a process is.
+pub fn inodes(pid: i32, namespaces: i32) -> crate::Result<Inodes> {
+    let list = open_list(pid)?;
+    let mut inodes = Inodes::default();
+    for ((_, name), inode) in FILES
+        .iter()
+        .zip(&mut inodes)
+        .filter(|((flag, _), _)| namespaces & flag != 0)
+    {
+        *inode = fs::statat(list.as_raw_fd(), name)
+            .act(|| format!("cannot look at /proc/{pid}/ns/{}", name.to_string_lossy()))?
+            .st_ino;
     }
-    Ok(())
+    Ok(inodes)
+}
+
+/// Runtime: whether a process is in the namespaces in which the container was seen.
+pub fn compare(pid: i32, container: &Inodes, namespaces: i32) -> crate::Result<()> {
+    let own = inodes(pid, namespaces)?;
+    let mut pairs = own.iter().zip(container);
+    let Some(strange) = pairs.position(|(own, container)| own != container) else {
+        return Ok(());
+    };
+    let word = NAMESPACE_FLAGS
+        .iter()
+        .find(|(known, _)| *known == FILES[strange].0)
+        .map_or("", |(_, word)| *word);
+    let text = format!("the process is not in the container's {word} namespace");
+    Err(Failure::new(Code::System, text))
 }
 
 /// Runtime: `/proc/PID/ns`.
@@ -108,7 +121,7 @@ pub fn open_list(pid: i32) -> crate::Result<OwnedFd> {
     let path = CString::new(format!("/proc/{pid}/ns")).expect("a number has no NUL byte");
     fs::openat(AT_FDCWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0)
         .map(descriptor::owned)
-        .act(|| "cannot open the list of the container's namespaces")
+        .act(|| format!("cannot open /proc/{pid}/ns"))
 }
 
 /// Init: the same of itself, which stays readable for it wherever it goes.

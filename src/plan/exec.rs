@@ -112,6 +112,14 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
     // reads the end of its stream if the runtime dies.
     planner.init(InitOp::OutliveRuntime, Field::default());
+    if host.privileged {
+        planner.runtime(
+            RuntimeOp::LookAtNamespaces {
+                namespaces: request.namespaces,
+            },
+            Field::default(),
+        );
+    }
     planner.meet(Gate::Prepared);
     // While the runtime compares, if the filter lets init wait for what the runtime then says.
     if let Some((op, _)) = load.take_if(|_| lets_wait) {

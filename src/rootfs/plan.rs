@@ -441,6 +441,15 @@ pub fn clean(path: &Path) -> Cow<'_, Path> {
     Cow::Owned(cleaned)
 }
 
+/// Whether a path is another or below it, both of them clean.
+pub fn lies_in(path: &Path, outer: &Path) -> bool {
+    let outer = outer.as_os_str().as_bytes();
+    let Some(rest) = path.as_os_str().as_bytes().strip_prefix(outer) else {
+        return false;
+    };
+    outer == b"/" || matches!(rest, [] | [b'/', ..])
+}
+
 fn is_clean(path: &[u8]) -> bool {
     let mut names = path.split(|byte| *byte == b'/');
     let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..");
@@ -451,6 +460,15 @@ fn is_clean(path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_lies_in_itself_and_in_what_is_above() {
+        let lies_in = |path: &str, outer: &str| lies_in(Path::new(path), Path::new(outer));
+        assert!(
+            lies_in("/a", "/a") && lies_in("/a/b", "/a") && lies_in("/a", "/") && lies_in("/", "/")
+        );
+        assert!(!lies_in("/ab", "/a") && !lies_in("/a", "/a/b") && !lies_in("/", "/a"));
+    }
 
     #[test]
     fn paths_are_cleaned_by_their_text() {

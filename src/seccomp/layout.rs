@@ -112,6 +112,8 @@ pub struct Runs {
     /// The last is the current one's successor: they stand backwards.
     ahead: Vec<Region>,
     current: Region,
+    /// Behind the last call, where the region goes on unless another call stands there.
+    open: Option<u32>,
 }
 
 impl Runs {
@@ -123,6 +125,7 @@ impl Runs {
             spans: Vec::with_capacity(256),
             ahead,
             current: Region::ruled(0, default),
+            open: None,
         };
         runs.extend(0, Decision::Return(default));
         runs
@@ -136,9 +139,16 @@ impl Runs {
         if self.current.void {
             return;
         }
+        if self.open != Some(number) {
+            self.go_on();
+        }
         self.extend(number, decision);
-        if let Some(next) = number.checked_add(1) {
-            self.extend(next, Decision::Return(self.current.verdict));
+        self.open = number.checked_add(1);
+    }
+
+    fn go_on(&mut self) {
+        if let Some(first) = self.open.take() {
+            self.extend(first, Decision::Return(self.current.verdict));
         }
     }
 
@@ -147,6 +157,7 @@ impl Runs {
         while let Some(next) = self.ahead.pop() {
             self.enter(next);
         }
+        self.go_on();
         Family {
             audit,
             spans: self.spans,
@@ -154,6 +165,7 @@ impl Runs {
     }
 
     fn enter(&mut self, region: Region) {
+        self.go_on();
         self.extend(region.first, Decision::Return(region.verdict));
         self.current = region;
     }

@@ -160,6 +160,8 @@ pub enum RuntimeOp {
     PassListener(Listener),
     /// The terminal's master side, when the runtime plays the terminal.
     ReceiveTerminal,
+    /// Those of the container, to compare with.
+    LookAtNamespaces { namespaces: i32 },
     /// Namespaces of the child compared with the container's.
     VerifyNamespaces { namespaces: i32 },
     /// criu, in a mount namespace of its own, up to the container's namespaces.
@@ -318,6 +320,9 @@ impl fmt::Display for RuntimeOp {
             Self::ResumeProcesses => f.write_str("have criu let go of the processes"),
             Self::OpenNamespaces { .. } => {
                 f.write_str("open the list of the container's namespaces")
+            }
+            Self::LookAtNamespaces { namespaces } => {
+                write!(f, "look at the container's {}", Namespaces(*namespaces))
             }
             Self::VerifyNamespaces { namespaces } => {
                 write!(

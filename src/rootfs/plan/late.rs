@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::{Room, clean};
+use super::{Room, clean, lies_in};
 use crate::config::{Device, Mount, NamespaceType};
 use crate::namespaces::plan::LOCAL;
 
@@ -57,7 +57,7 @@ impl Late {
     pub(super) fn concerns(&self, room: &Room<'_>, path: &str) -> bool {
         let path = clean(Path::new(path));
         let mut late = self.mounts.iter();
-        !path.starts_with("/proc")
+        !lies_in(&path, Path::new("/proc"))
             || meet(&path, Path::new("/proc/sys"))
             || late.any(|index| meet(&path, &path_of(&room.spec.mounts[*index])))
     }
@@ -72,8 +72,8 @@ fn waiting(room: &Room<'_>) -> Vec<usize> {
         }
         let path = path_of(mount);
         let is_apart = || {
-            let is_known =
-                path.starts_with("/dev") || FILES.iter().any(|file| path == Path::new(file));
+            let is_known = lies_in(&path, Path::new("/dev"))
+                || FILES.iter().any(|file| path.as_os_str() == *file);
             is_known && !late.iter().any(|(_, other)| meet(&path, other))
         };
         if needs_network || !is_apart() {
@@ -109,9 +109,9 @@ fn needs_host(room: &Room<'_>, mount: &Mount) -> bool {
     !is_plain || is_bind(mount)
 }
 
-/// Whether one lies in the other.
+/// Whether one lies in the other. Both are clean.
 fn meet(one: &Path, other: &Path) -> bool {
-    one.starts_with(other) || other.starts_with(one)
+    lies_in(one, other) || lies_in(other, one)
 }
 
 #[cfg(test)]
