@@ -103,7 +103,9 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     }
     process::affinity(&mut planner, process)?;
     process::become_user(&mut planner, &circumstances)?;
-    let lets_wait = filter.as_ref().is_some_and(lets_wait);
+    let lets_wait = filter
+        .as_ref()
+        .is_some_and(|filter| lets_wait(filter, Start::Now));
     let mut load = filter.map(filter::load);
     // As at birth: a listener has to be passed on while the runtime is there.
     if let Some((op, Some(listener))) = load.take_if(|(_, listener)| listener.is_some()) {

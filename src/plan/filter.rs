@@ -71,10 +71,26 @@ pub(super) fn of(spec: &Spec, linux: &Linux, start: Start) -> Result<Option<secc
     Ok(Some(filter))
 }
 
-/// Whether init behind the filter can still wait at a gate, and end if the runtime does.
-pub(super) fn lets_wait(filter: &seccomp::Filter) -> bool {
+/// What init calls between the last gate but one and the program: to wait at the gate, and to end if the runtime
+/// does; then to wait for `start`, and to tell it what failed.
+const WHILE_WAITING: [i64; 7] = [
+    libc::SYS_read,
+    libc::SYS_exit_group,
+    libc::SYS_ppoll,
+    libc::SYS_accept4,
+    libc::SYS_close,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_write,
+];
+
+/// Whether init behind the filter can still wait.
+pub(super) fn lets_wait(filter: &seccomp::Filter, start: Start) -> bool {
     let native = seccomp::Arch::native().audit();
-    [libc::SYS_read, libc::SYS_exit_group].iter().all(|number| {
+    let calls = match start {
+        Start::Now => &WHILE_WAITING[..2],
+        Start::Later => &WHILE_WAITING,
+    };
+    calls.iter().all(|number| {
         let number = u32::try_from(*number).unwrap_or_default();
         seccomp::interpret::passes(&filter.instructions, number, native)
     })

@@ -30,7 +30,8 @@ pub(super) fn finish(
             "linux.seccomp: unknown system calls are skipped: {unknown}"
         ));
     }
-    let lets_wait = filter.as_ref().is_some_and(lets_wait);
+    let lets_wait = |filter| lets_wait(filter, request.start);
+    let lets_wait = circumstances.is_some() && filter.as_ref().is_some_and(lets_wait);
     let mut load = filter.map(filter::load);
     if request.start == Start::Later {
         planner.init(InitOp::ListenForRequests, Field::default());
@@ -45,8 +46,8 @@ pub(super) fn finish(
     planner.init(InitOp::OutliveRuntime, Field::default());
     planner.runtime(RuntimeOp::PrepareRecord, Field::default());
     planner.meet(Gate::Prepared);
-    // While the runtime writes the record, if the filter lets init wait for what the runtime then says.
-    let is_next = request.start == Start::Now && spec.hooks.start_container.is_empty();
+    // While the runtime writes the record, if the filter lets init wait for what the runtime then says, and for start.
+    let is_next = spec.hooks.start_container.is_empty();
     if let Some((op, _)) = load.take_if(|_| is_next && lets_wait) {
         planner.init(op, Field::new("linux.seccomp"));
     }
