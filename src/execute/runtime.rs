@@ -252,8 +252,14 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    /// Before a wait, once init has no need of it: whoever closes it last waits for the kernel.
-    fn drop_tree(&mut self) {
+    /// Once init has no need of it. Whoever closes it last waits for the kernel, for the same as init when it
+    /// lets go of its old root: so it is done while the program is executed, or else before that.
+    fn drop_tree(&mut self, now: &RuntimeOp) {
+        let mut steps = self.plan.runtime.iter();
+        let awaits_execution = steps.any(|step| matches!(step.op, RuntimeOp::AwaitExecution));
+        if awaits_execution != matches!(now, RuntimeOp::AwaitExecution) {
+            return;
+        }
         let mut steps = self.plan.init.iter();
         let used = steps.position(|step| matches!(step.op, InitOp::LetGoOfExecutable));
         let is_past = used.is_some_and(|used| self.report.step() > used);
@@ -287,6 +293,7 @@ impl<'a> Runtime<'a> {
                 self.container_to_change()?.write(record)
             }
             RuntimeOp::PrepareRecord => {
+                self.drop_tree(&step.op);
                 let record = self.record_of_created()?;
                 self.container_to_change()?.prepare(record)
             }
@@ -331,11 +338,11 @@ impl<'a> Runtime<'a> {
                 opened => opened.act(act),
             },
             RuntimeOp::Await(gate) => {
-                self.drop_tree();
+                self.drop_tree(&step.op);
                 self.wait(*gate)
             }
             RuntimeOp::AwaitExecution => {
-                self.drop_tree();
+                self.drop_tree(&step.op);
                 self.wait_for_execution()
             }
             op => self.cgroup_step(op),

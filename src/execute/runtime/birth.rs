@@ -72,7 +72,6 @@ impl<'a> Runtime<'a> {
             } => crate::sys::mount::mount_idmap(self.raw(*mount), *reach, self.raw(*namespace))
                 .act(act),
             RuntimeOp::TakeOverTree { mount } => {
-                self.drop_tree();
                 let tree = self.wait_for_descriptor(Gate::TreeCopied)?;
                 self.fill(*mount, tree);
                 Ok(())
@@ -86,15 +85,10 @@ impl<'a> Runtime<'a> {
                 namespaces,
                 birthplace,
             } => self.start_init(*namespaces, *birthplace),
-            RuntimeOp::HandOverNetwork => {
-                self.hand_over_network().map_err(|errno| match errno {
-                    Errno(libc::EPIPE) => self.end_of_init(),
-                    errno => Failure::system(act(), errno),
-                })?;
-                // Init mounts meanwhile; later both would wait for the kernel, one for the other.
-                self.drop_tree();
-                Ok(())
-            }
+            RuntimeOp::HandOverNetwork => self.hand_over_network().map_err(|errno| match errno {
+                Errno(libc::EPIPE) => self.end_of_init(),
+                errno => Failure::system(act(), errno),
+            }),
             RuntimeOp::MoveToUnit { unit, below } => {
                 systemd::run::attach(unit, below, self.pid()?)?;
                 self.placeholder = None;
