@@ -292,10 +292,11 @@ impl Container {
             return Ok((status, None));
         }
         let waiting = gate::knock(self.directory.as_fd())?;
-        let status = match (self.is_alive()?, &waiting) {
-            (false, _) => Status::Stopped,
-            (true, Some(_)) => Status::Created,
-            (true, None) => Status::Running,
+        // Nobody else has the socket at whose other end it waits: it need not be asked whether it lives.
+        let status = match waiting {
+            Some(_) => Status::Created,
+            None if self.is_alive()? => Status::Running,
+            None => Status::Stopped,
         };
         Ok((status, waiting))
     }
