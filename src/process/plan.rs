@@ -7,7 +7,7 @@
 //! program's capabilities from the bounding, inheritable and ambient sets alone, so init may hold it
 //! until then without giving it away (capabilities(7), Transformation of capabilities during execve).
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::str::FromStr;
 
@@ -479,11 +479,13 @@ pub fn execute(planner: &mut Planner, circumstances: &Circumstances<'_>) -> Resu
 /// the first).
 pub fn environment(circumstances: &Circumstances<'_>) -> Result<Vec<CString>> {
     let (process, variables) = (circumstances.process, circumstances.variables);
-    let name_of = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
-    let mut seen: HashSet<String> = variables.iter().map(|(name, _)| name.clone()).collect();
+    fn name_of(variable: &str) -> &str {
+        variable.split('=').next().unwrap_or_default()
+    }
+    let mut seen: BTreeSet<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
     // An empty HOME counts as none.
     if !has_home(process) {
-        seen.insert("HOME".to_owned());
+        seen.insert("HOME");
     }
     let mut strings = Vec::with_capacity(process.env.len() + variables.len() + 1);
     for (name, value) in variables.iter().rev() {
