@@ -108,11 +108,11 @@ impl RuntimeOp {
             Self::Await(_) => Anywhere, "socketpair(2)", [read ppoll],
                 "The two halves run at the same time; what comes next needs what the other one did.";
             Self::RunHook { .. } => Hooks, "config.md of the specification, POSIX-platform Hooks",
-                [clone3 execve pipe2 write read ppoll waitid pidfd_open pidfd_send_signal setns openat prctl memfd_create fstat lseek getpid kill rt_sigaction],
+                [clone3 execve pipe2 write read ppoll waitid pidfd_open pidfd_send_signal setns openat prctl memfd_create fstat lseek getpid kill rt_sigaction getrandom],
                 "A program of the engine's, to set up what the configuration has no words for; it gets the state on stdin.";
             Self::OpenHookState => Channels, "memfd_create(2)", [memfd_create],
                 "startContainer hooks run inside the container, where no file of the runtime's can be reached.";
-            Self::WriteHookState => Hooks, "memfd_create(2)", [write fcntl openat read],
+            Self::WriteHookState => Hooks, "memfd_create(2)", [write fcntl openat read getrandom],
                 "The pid is known now; the file is sealed, so that no hook can change what the next one reads.";
             Self::PassListener(_) => Handover, "seccomp_unotify(2)",
                 [pidfd_getfd ppoll socket connect sendmsg openat read],
