@@ -17,6 +17,7 @@ use crate::namespaces::plan as namespaces;
 use crate::process::limits;
 use crate::process::plan::{self as process, Circumstances};
 use crate::resctrl::plan as resctrl;
+use crate::seccomp;
 
 /// What `exec` asks for.
 #[derive(Clone, Debug)]
@@ -103,13 +104,25 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     }
     process::affinity(&mut planner, process)?;
     process::become_user(&mut planner, &circumstances)?;
+    hand_over(&mut planner, filter, &circumstances, request, host)?;
+    Ok(planner.finish())
+}
+
+/// From the last thing that can fail to the program itself.
+fn hand_over(
+    planner: &mut Planner,
+    filter: Option<seccomp::Filter>,
+    circumstances: &Circumstances<'_>,
+    request: &ExecRequest,
+    host: &Host,
+) -> Result<()> {
     let lets_wait = filter
         .as_ref()
         .is_some_and(|filter| lets_wait(filter, Start::Now));
     let mut load = filter.map(filter::load);
     // As at birth: a listener has to be passed on while the runtime is there.
     if let Some((op, Some(listener))) = load.take_if(|(_, listener)| listener.is_some()) {
-        pass_listener(&mut planner, op, listener);
+        pass_listener(planner, op, listener);
     }
     // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
     // reads the end of its stream if the runtime dies.
@@ -135,12 +148,12 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
             Field::default(),
         );
     }
-    limits::from_outside(&mut planner, &circumstances)?;
-    if process.terminal && request.console == Console::Runtime {
+    limits::from_outside(planner, circumstances)?;
+    if circumstances.process.terminal && request.console == Console::Runtime {
         planner.runtime(RuntimeOp::ReceiveTerminal, Field::new("process.terminal"));
     }
     give_pid(
-        &mut planner,
+        planner,
         request.pid_file.as_deref(),
         request.pidfd_socket.as_deref(),
     )?;
@@ -148,9 +161,9 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     if let Some((op, _)) = load {
         planner.init(op, Field::new("linux.seccomp"));
     }
-    process::execute(&mut planner, &circumstances)?;
+    process::execute(planner, circumstances)?;
     planner.runtime(RuntimeOp::AwaitExecution, Field::new("process.args"));
-    Ok(planner.finish())
+    Ok(())
 }
 
 /// Runtime: a process in the container's cgroup and pid namespace, the others yet to join. The slot holds the
