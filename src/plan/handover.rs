@@ -44,11 +44,16 @@ pub(super) fn finish(
     // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
     // reads the end of its stream if the runtime dies.
     planner.init(InitOp::OutliveRuntime, Field::default());
+    // If the filter lets init wait behind it: for start, then before the gate, for behind it nobody would hear of a
+    // failure; or for what the runtime says when it has written the record, then meanwhile.
+    let is_next = spec.hooks.start_container.is_empty();
+    let mut early = load.take_if(|_| is_next && lets_wait).map(|(op, _)| op);
+    if let Some(op) = early.take_if(|_| request.start == Start::Later) {
+        planner.init(op, Field::new("linux.seccomp"));
+    }
     planner.runtime(RuntimeOp::PrepareRecord, Field::default());
     planner.meet(Gate::Prepared);
-    // While the runtime writes the record, if the filter lets init wait for what the runtime then says, and for start.
-    let is_next = spec.hooks.start_container.is_empty();
-    if let Some((op, _)) = load.take_if(|_| is_next && lets_wait) {
+    if let Some(op) = early {
         planner.init(op, Field::new("linux.seccomp"));
     }
     hand_over(planner, spec, request, circumstances)?;
