@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use crate::cgroups::layout::{Access, CgroupHost, DeviceFilter};
 use crate::cgroups::plan::sets_limits;
-use crate::config::{Process, Rlimit, Spec, words};
+use crate::config::{Process, Spec, words};
 use crate::error::{Act, Code, Failure, Kind, Result};
 use crate::resctrl;
-use crate::sys::{credentials, process};
+use crate::sys::credentials;
+use crate::sys::process::{RLIMIT_STACK, limit as limit_of};
 
 /// What the planner knows of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,8 @@ impl Own {
 /// Resource limits of the runtime, which the container's process is born with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnLimits {
-    /// Soft limit of the stack: it also bounds the strings of execve(2).
+    /// Soft limit of the stack: it also bounds the strings of execve(2). 0 where they fit under any limit, and nobody
+    /// has looked.
     pub stack: u64,
     /// Hard limits by their number, where they cannot be raised: without CAP_SYS_RESOURCE.
     /// Only those that the configuration asks for are looked at; the others are without a limit here.
@@ -80,8 +82,9 @@ pub struct OwnLimits {
 }
 
 impl OwnLimits {
-    fn probe(may_raise: bool, asked: &[Rlimit]) -> Result<Self> {
-        let limit = |resource| process::limit(resource).act(|| "cannot read the own limits");
+    fn probe(may_raise: bool, process: Option<&Process>) -> Result<Self> {
+        let asked = process.map_or(&[][..], |process| &process.rlimits);
+        let limit = |resource| limit_of(resource).act(|| "cannot read the own limits");
         let mut hard = [u64::MAX; 16];
         let asked = asked.iter().filter(|_| !may_raise);
         for number in asked.filter_map(|rlimit| words::number(&words::RLIMITS, &rlimit.kind)) {
@@ -90,7 +93,10 @@ impl OwnLimits {
             }
         }
         Ok(Self {
-            stack: limit(process::RLIMIT_STACK)?.soft,
+            stack: match process.is_some_and(may_be_long) {
+                true => limit(RLIMIT_STACK)?.soft,
+                false => 0,
+            },
             hard: (!may_raise).then_some(hard),
         })
     }
@@ -121,7 +127,6 @@ impl Host {
         };
         let cgroups_path = linux.and_then(|linux| linux.cgroups_path.as_deref());
         let cgroup = CgroupHost::probe(cgroups_path, filter)?;
-        let rlimits = process.map_or(&[][..], |process| &process.rlimits);
         let asks = |label: Option<&String>| label.is_some_and(|label| !label.is_empty());
         let asks_apparmor = asks(process.and_then(|process| process.apparmor_profile.as_ref()));
         let asks_selinux = asks(process.and_then(|process| process.selinux_label.as_ref()))
@@ -135,7 +140,7 @@ impl Host {
             grantable: capabilities.permitted,
             apparmor: asks_apparmor && has_apparmor(),
             selinux: asks_selinux && has_selinux(),
-            limits: OwnLimits::probe(has(CAP_SYS_RESOURCE), rlimits)?,
+            limits: OwnLimits::probe(has(CAP_SYS_RESOURCE), process)?,
             cgroup: match linux {
                 Some(linux) if sets_limits(&linux.resources) => cgroup.with_holders()?,
                 _ => cgroup,
@@ -179,6 +184,14 @@ impl Host {
             resctrl: Some("/sys/fs/resctrl".into()),
         }
     }
+}
+
+/// Whether the strings of a process could be more than the 128 KiB that execve(2) takes under any limit; some variables
+/// are yet to come.
+fn may_be_long(process: &Process) -> bool {
+    const SURELY_FIT: usize = 64 << 10;
+    let strings = process.args.iter().chain(&process.env);
+    strings.map(|text| text.len() + 9).sum::<usize>() > SURELY_FIT
 }
 
 /// user_namespaces(7), The /proc/pid/setgroups file.

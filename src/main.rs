@@ -8,7 +8,7 @@
 use std::ffi::{c_char, c_int};
 
 use corten::sys::memory::Memory;
-use corten::sys::{fs, start};
+use corten::sys::{Errno, fs, start};
 
 #[global_allocator]
 static MEMORY: Memory = Memory::new();
@@ -16,24 +16,22 @@ static MEMORY: Memory = Memory::new();
 // SAFETY: the only `main` of the program, with main(3)'s arguments.
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    corten::process::listen::note_inherited();
+    match start::prepare() {
+        Ok(more) => corten::process::listen::note_inherited(more),
+        Err(errno) => fail("open /dev/null for a closed standard stream", errno),
+    }
     // Whatever the caller leaked must not reach a container or a hook (CVE-2024-21626): closed at
     // exec from the first moment; `--preserve-fds` asks some of them back. Without close_range(2)
     // no other call would succeed either, so a failure shows there.
-    let steps = [
-        (
-            "open /dev/null for a closed standard stream",
-            start::prepare(),
-        ),
-        ("mark descriptors close-on-exec", fs::close_at_exec_from(3)),
-    ];
-    for (step, result) in steps {
-        if let Err(errno) = result {
-            eprintln!("corten: cannot {step}: {errno}");
-            std::process::exit(1);
-        }
+    if let Err(errno) = fs::close_at_exec_from(3) {
+        fail("mark descriptors close-on-exec", errno);
     }
     // SAFETY: they are what the C library was given.
     let arguments = unsafe { start::arguments(argc, argv) };
     std::process::exit(i32::from(corten::cli::main(arguments)));
+}
+
+fn fail(step: &str, errno: Errno) -> ! {
+    eprintln!("corten: cannot {step}: {errno}");
+    std::process::exit(1)
 }

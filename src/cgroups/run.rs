@@ -49,6 +49,18 @@ pub fn id(dir: BorrowedFd<'_>) -> Result<u64> {
     Ok(stat.st_ino)
 }
 
+/// The same for whatever has a path; none if there is nothing.
+pub fn id_at(mount: BorrowedFd<'_>, path: &CgroupPath) -> Result<Option<u64>> {
+    match fs::lstatat(mount.as_raw_fd(), &c_path(path)) {
+        Ok(stat) => Ok(Some(stat.st_ino)),
+        Err(Errno(libc::ENOENT)) => Ok(None),
+        Err(errno) => Err(Failure::system(
+            format!("cannot look at cgroup {path}"),
+            errno,
+        )),
+    }
+}
+
 /// The ancestors that [`create`] will have to make, outermost first. One look where the parent is there.
 pub fn missing_above(mount: BorrowedFd<'_>, path: &CgroupPath) -> Result<Vec<CgroupPath>> {
     let Some(parent) = path.parent() else {

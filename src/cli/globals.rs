@@ -143,7 +143,7 @@ impl Globals {
         if let Some(directory) = &self.data {
             return super::absolute(directory).map(Some);
         }
-        if nix::unistd::geteuid().is_root() {
+        if crate::sys::credentials::began_as_root() {
             return Ok(Some(PathBuf::from("/var/lib/corten")));
         }
         let variable = |name| {

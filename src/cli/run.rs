@@ -42,7 +42,7 @@ impl Subcommand for Run {
     const PREFIX: &'static str = "run failed";
 
     fn run(self, call: &Call) -> Result<u8> {
-        engine::run(&RunRequest {
+        engine::run_before_exit(&RunRequest {
             create: CreateRequest {
                 trace: self.trace.open()?,
                 step: self.step.stepping(),

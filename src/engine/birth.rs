@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{AtEnd, CgroupDriver, CreateRequest, Rootless, RunRequest, extras, record, rootless};
 use crate::cgroups::CgroupPath;
@@ -21,6 +22,8 @@ use crate::plan::request::{Request, Start};
 use crate::plan::{Plan, check, compile};
 use crate::process::notify;
 use crate::process::terminal::Stay;
+use crate::state::cgroup::Cgroup;
+use crate::state::destroy::Held;
 use crate::state::{Container, Lock, Undo, destroy};
 use crate::supervise::{Signals, Supervised, supervise};
 use crate::sys::Errno;
@@ -46,8 +49,7 @@ pub struct Made {
     /// Its first process.
     pub created: Created,
     container: Container,
-    cgroup: Option<CgroupPath>,
-    cgroup_mount: PathBuf,
+    cgroup: Option<Cgroup>,
 }
 
 /// Reads the configuration and decides; looks at the host, changes nothing.
@@ -194,7 +196,7 @@ pub fn execute(
         cgroup,
     } = decision;
     let mut record = record::of(&plan, &loaded.spec, &host, &request, cgroup.as_ref())?;
-    let cgroup_mount = cgroups::run::open_mount(&host.cgroup.mount)?;
+    let cgroup_mount = Arc::new(cgroups::run::open_mount(&host.cgroup.mount)?);
     let made_above = record::cgroups_above(&plan, cgroup_mount.as_fd())?;
     record.undo.extend(made_above.iter().cloned());
     let (mut container, lock) = Trace::time(create.trace.as_deref(), "take the id", || {
@@ -207,7 +209,7 @@ pub fn execute(
         // Without a place for volumes there is no volume in the plan.
         data: request.data.as_deref().unwrap_or(Path::new("/")),
         state_directory: &request.state,
-        cgroup_mount,
+        cgroup_mount: Arc::clone(&cgroup_mount),
         signals,
         in_user_namespace: linux
             .is_some_and(|linux| Namespaces::of(linux).is_other(NamespaceType::User)),
@@ -220,16 +222,17 @@ pub fn execute(
     if let Some(trace) = &create.trace {
         trace.finish_or_warn(&create.log);
     }
-    let created = match made {
+    let mut created = match made {
         Ok(created) => created,
         Err(failure) => return Err(undone(create, &container, lock, &made_above, failure)),
     };
     drop(lock);
+    let directory = created.cgroup.take();
+    let cgroup = cgroup.zip(directory);
     Ok(Made {
         created,
         container,
-        cgroup,
-        cgroup_mount: host.cgroup.mount,
+        cgroup: cgroup.map(|(path, directory)| Cgroup::held(cgroup_mount, path, directory)),
     })
 }
 
@@ -292,44 +295,61 @@ fn tell_when_ready(
 }
 
 impl Made {
-    /// `run` in the foreground: stays, deletes, and returns the program's status.
-    pub fn attend(self, request: &RunRequest, signals: &Signals) -> Result<u8> {
+    /// `run` in the foreground: stays, deletes, and returns the program's status, with all that is still held.
+    pub fn attend(self, request: &RunRequest, signals: &Signals) -> Result<(u8, Rest)> {
         let Self {
             created,
             container,
             cgroup,
-            cgroup_mount,
         } = self;
+        let process = created.process;
         if let Some(notify) = created.notify {
-            tell_when_ready(notify, &created.process, &request.create)?;
+            tell_when_ready(notify, &process, &request.create)?;
         }
-        let kill_all = || {
-            let Some(cgroup) = &cgroup else {
-                return kill(created.process.pidfd.as_fd());
-            };
-            let mount = cgroups::run::open_mount(&cgroup_mount)?;
-            match cgroups::run::open(mount.as_fd(), cgroup)? {
-                Some(directory) => cgroups::remove::kill(directory.as_fd()),
-                None => Ok(()),
-            }
+        let kill_all = || match &cgroup {
+            Some(cgroup) => cgroup.kill(),
+            None => kill(process.pidfd.as_fd()),
         };
         let status = supervise(
             Supervised {
-                pidfd: created.process.pidfd.as_fd(),
-                pid: created.process.pid,
+                pidfd: process.pidfd.as_fd(),
+                pid: process.pid,
                 terminal: created.terminal,
                 stop_timeout: request.stop_timeout,
                 kill_all: &kill_all,
             },
             signals,
         );
+        let held = Held {
+            container,
+            cgroup,
+            has_ended: status.is_ok(),
+        };
+        let mut lock = None;
         if request.at_end == AtEnd::Delete {
-            for warning in destroy::destroy_held(container, &request.create.root)? {
+            let (warnings, taken) = destroy::destroy_held(&held)?;
+            lock = taken;
+            for warning in warnings {
                 request.create.log.warn(warning.to_string());
             }
         }
-        status
+        Ok((
+            status?,
+            Rest {
+                _lock: lock,
+                _held: held,
+                _process: process,
+            },
+        ))
     }
+}
+
+/// What is left of a container that has ended: descriptors to close.
+#[derive(Debug)]
+pub struct Rest {
+    _lock: Option<Lock>,
+    _held: Held,
+    _process: Process,
 }
 
 /// Of a container without a cgroup only the first process is known; with a pid namespace of its own, that is

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Attachment, ExecFlags, ExecProcess, ExecRequest, WhenPaused, extras};
 use crate::cgroups;
@@ -47,7 +48,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         config: &[],
         data: Path::new("/"),
         state_directory: Path::new("/"),
-        cgroup_mount: cgroups::run::open_mount(&host.cgroup.mount)?,
+        cgroup_mount: Arc::new(cgroups::run::open_mount(&host.cgroup.mount)?),
         signals,
         in_user_namespace: plan_request.namespaces & libc::CLONE_NEWUSER != 0,
         log: &request.log,

@@ -43,6 +43,17 @@ pub fn create(request: &CreateRequest) -> Result<()> {
 
 /// `run`: the exit status of the program, 0 when detached.
 pub fn run(request: &RunRequest) -> Result<u8> {
+    run_and_keep(request).map(|(status, _)| status)
+}
+
+/// The same for a process that exits then: what it holds it leaves to the kernel, the mask of its signals included.
+pub fn run_before_exit(request: &RunRequest) -> Result<u8> {
+    let (status, rest) = run_and_keep(request)?;
+    std::mem::forget(rest);
+    Ok(status)
+}
+
+fn run_and_keep(request: &RunRequest) -> Result<(u8, (Option<birth::Rest>, Signals))> {
     let stay = match request.attachment {
         Attachment::Foreground => Stay::Foreground,
         Attachment::Detached => Stay::Detach,
@@ -53,8 +64,11 @@ pub fn run(request: &RunRequest) -> Result<u8> {
     let signals = Signals::block()?;
     let made = birth::make(&request.create, Start::Now, stay, &signals)?;
     match request.attachment {
-        Attachment::Detached => Ok(0),
-        Attachment::Foreground => made.attend(request, &signals),
+        Attachment::Detached => Ok((0, (None, signals))),
+        Attachment::Foreground => {
+            let (status, rest) = made.attend(request, &signals)?;
+            Ok((status, (Some(rest), signals)))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Mounts of a container that is there.
 
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use super::{Change, CreateRequest, MountsRequest, extras};
 use crate::cgroups;
@@ -47,7 +48,7 @@ pub fn run(request: &MountsRequest, signals: &Signals) -> Result<()> {
         config: &[],
         data: of_birth.data.as_deref().unwrap_or(&of_birth.state),
         state_directory: &of_birth.state,
-        cgroup_mount: cgroups::run::open_mount(&host.cgroup.mount)?,
+        cgroup_mount: Arc::new(cgroups::run::open_mount(&host.cgroup.mount)?),
         signals,
         in_user_namespace: namespaces & libc::CLONE_NEWUSER != 0,
         log: &request.log,

@@ -49,7 +49,9 @@ pub fn run(request: &RestoreRequest) -> Result<u8> {
     let made = birth::execute(create, decision, &signals, Some(restoration))?;
     match stay {
         Stay::Detach => Ok(0),
-        Stay::Foreground => made.attend(&request.run, &signals),
+        Stay::Foreground => made
+            .attend(&request.run, &signals)
+            .map(|(status, _)| status),
     }
 }
 

@@ -77,7 +77,7 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
         subreaper: Subreaper::Runtime,
         stop_timeout: None,
     };
-    let status = made.attend(&run, &signals)?;
+    let (status, _rest) = made.attend(&run, &signals)?;
     if let Some(recording) = recording {
         recording.end(&request.log)?;
     }

@@ -59,7 +59,8 @@ pub struct Init<'a> {
     control: RawFd,
     /// Whether its user namespace is not the runtime's.
     pub in_user_namespace: bool,
-    ignored: SignalSet,
+    /// The signals that it may have inherited as ignored.
+    pub ignored: SignalSet,
     /// Which candidate of FindProgram it was.
     pub program: usize,
     /// HOME, as the container's passwd has it.
@@ -72,6 +73,8 @@ pub struct Init<'a> {
     pub nursery: Nursery,
     /// Descriptors below this number stay open until all are closed.
     spare: RawFd,
+    /// Whether the working directory is the container's root, since the host's is gone.
+    pub is_at_root: bool,
 }
 
 /// What init gets from the runtime.
@@ -85,8 +88,6 @@ pub struct Setting<'a> {
     pub leads: &'a [String],
     /// Whether it is born into another user namespace.
     pub in_user_namespace: bool,
-    /// The signals that the runtime ignores, Rust's SIGPIPE among them.
-    pub ignored: SignalSet,
     /// Descriptors below this number need not be closed one by one while mounts are made.
     pub spare: RawFd,
     /// Where init asks before each step, with `--step`.
@@ -100,7 +101,6 @@ pub fn run(plan: &Plan, slots: &mut [RawFd], control: RawFd, setting: Setting<'_
         disguise,
         leads,
         in_user_namespace,
-        ignored,
         spare,
         pace,
     } = setting;
@@ -112,12 +112,13 @@ pub fn run(plan: &Plan, slots: &mut [RawFd], control: RawFd, setting: Setting<'_
         slots,
         control,
         in_user_namespace,
-        ignored,
+        ignored: SignalSet::ALL,
         program: 0,
         home: Home::default(),
         starter: EMPTY,
         pace,
-        nursery: Nursery::EMPTY,
+        nursery: Nursery::new(spare),
+        is_at_root: false,
         spare,
     };
     for (index, step) in (0u32..).zip(&plan.init) {
@@ -261,9 +262,9 @@ impl Init<'_> {
         match &step.op {
             InitOp::DieWithRuntime => process::set_parent_death_signal(libc::SIGKILL),
             InitOp::OutliveRuntime => process::set_parent_death_signal(0),
-            InitOp::ResetSignals => {
+            InitOp::UnblockSignals => {
                 fs::umask(0);
-                signal::reset(self.ignored)
+                signal::set_mask(SignalSet::EMPTY).map(|_| ())
             }
             InitOp::ResetAffinity => process::sched_setaffinity(&EVERY_CPU),
             InitOp::LeadSession => process::setsid(),
@@ -315,7 +316,9 @@ impl Init<'_> {
                 Ok(())
             }
             InitOp::SetLabel { file, label } => fs::write_small(file, label.to_bytes()),
-            InitOp::JoinSessionKeyring { name } => crate::process::run::join_session_keyring(name),
+            InitOp::JoinSessionKeyring { name, opens } => {
+                crate::process::run::join_session_keyring(name, *opens)
+            }
             InitOp::RaiseLoopback => crate::sys::network::raise_loopback(),
             InitOp::SetHostname(name) => namespace::sethostname(name),
             InitOp::SetDomainname(name) => namespace::setdomainname(name),
@@ -349,6 +352,7 @@ impl Init<'_> {
         if !matches!(op, InitOp::MountFilesystem { .. }) {
             self.nursery.forget();
         }
+
         match op {
             InitOp::SetHostPropagation(propagation) => run::set_host_propagation(*propagation),
             InitOp::MakeParentPrivate { path } => run::make_parent_private(path),
@@ -383,8 +387,9 @@ impl Init<'_> {
                 reach,
                 mount,
                 follow,
+                attributes,
             } => {
-                let fd = run::clone_tree(source, *reach, *follow)?;
+                let fd = run::clone_tree(source, *reach, *follow, *attributes)?;
                 self.fill(*mount, fd);
                 Ok(())
             }

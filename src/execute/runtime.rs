@@ -13,6 +13,7 @@ use std::fmt::Display;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::clone::{Placeholder, Process};
@@ -29,7 +30,7 @@ use crate::plan::op::{InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
 use crate::process::terminal;
-use crate::state::{Container, Record, Status, Undo, gate, identity};
+use crate::state::{Container, Record, Status, Undo, identity};
 use crate::supervise::Signals;
 use crate::sys::executable::Disguise;
 use crate::sys::poll::{Deadline, Watch};
@@ -52,6 +53,8 @@ pub struct Created {
     pub terminal: Option<OwnedFd>,
     /// Where the program says that it is ready, if the service manager has not been told yet.
     pub notify: Option<Notify>,
+    /// The container's cgroup, if the plan made one.
+    pub cgroup: Option<OwnedFd>,
 }
 
 /// What `exec` acts on.
@@ -76,7 +79,7 @@ pub struct Runtime<'a> {
     config: &'a [u8],
     data: &'a Path,
     state_directory: &'a Path,
-    cgroup_mount: OwnedFd,
+    cgroup_mount: Arc<OwnedFd>,
     signals: &'a Signals,
     slots: Vec<RawFd>,
     report: Report,
@@ -117,7 +120,7 @@ pub struct Setting<'a> {
     /// The container's state directory.
     pub state_directory: &'a Path,
     /// Where cgroup v2 is mounted, opened.
-    pub cgroup_mount: OwnedFd,
+    pub cgroup_mount: Arc<OwnedFd>,
     /// Signals of the runtime, blocked since before the clone.
     pub signals: &'a Signals,
     /// Whether init lives in another user namespace.
@@ -210,6 +213,7 @@ impl<'a> Runtime<'a> {
                 process,
                 terminal: self.terminal.take(),
                 notify: self.notify.take(),
+                cgroup: self.take(Slot::CGROUP),
             }),
             (Ok(()), None) => Err(Failure::new(Code::System, "the plan starts no process")),
             (Err(failure), None) => Err(failure),
@@ -303,7 +307,7 @@ impl<'a> Runtime<'a> {
                 Ok(())
             }
             RuntimeOp::ListenForStart => {
-                let listening = gate::bind_gate(self.container()?.directory())?;
+                let listening = self.container_to_change()?.bind_gate()?;
                 self.fill(Slot::START, listening);
                 Ok(())
             }
@@ -494,6 +498,11 @@ impl<'a> Runtime<'a> {
             .undo
             .retain(|undo| !matches!(undo, Undo::RemoveCgroup { .. }));
         Ok(record)
+    }
+
+    fn take(&mut self, slot: Slot) -> Option<OwnedFd> {
+        let fd = std::mem::replace(&mut self.slots[slot.index()], EMPTY);
+        (fd != EMPTY).then(|| descriptor::owned(fd))
     }
 
     fn close(&mut self, slot: Slot) {

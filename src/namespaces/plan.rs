@@ -195,7 +195,7 @@ pub const LOCAL: &[&CStr] = &[
 fn is_independent_of_network(op: &InitOp) -> bool {
     match op {
         InitOp::DieWithRuntime
-        | InitOp::ResetSignals
+        | InitOp::UnblockSignals
         | InitOp::ResetAffinity
         | InitOp::LeadSession
         | InitOp::LetGoOfExecutable

@@ -87,7 +87,7 @@ pub fn container(spec: &Spec, request: &Request, host: &Host) -> Result<Plan> {
     namespaces::enter(&mut planner, spec, linux, &namespaces, host)?;
     cgroup::enter_subcgroup(&mut planner, subcgroup.as_ref());
     if request.keyring == Keyring::New {
-        keyring(&mut planner, &request.id)?;
+        keyring(&mut planner, &request.id, true)?;
     }
     let late = build_root(&mut planner, &room)?;
     namespaces::clone(&mut planner, &namespaces, birthplace, host);
@@ -120,7 +120,7 @@ fn begin_init(
     circumstances: Option<&Circumstances<'_>>,
 ) -> Result<()> {
     planner.init(InitOp::DieWithRuntime, Field::default());
-    planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::UnblockSignals, Field::default());
     planner.init(InitOp::ResetAffinity, Field::default());
     planner.init(InitOp::LeadSession, Field::default());
     // Without privileges on the host the copy of the mount cannot be made; but then the binary is
@@ -220,9 +220,9 @@ pub(super) fn console(planner: &mut Planner, process: &Process, console: &Consol
 }
 
 /// Init: as root, who may take up the one that is there (runc's name).
-pub(super) fn keyring(planner: &mut Planner, id: &str) -> Result<()> {
+pub(super) fn keyring(planner: &mut Planner, id: &str, opens: bool) -> Result<()> {
     let name = c_string(format!("_ses.{id}"), Field::default)?;
-    planner.init(InitOp::JoinSessionKeyring { name }, Field::default());
+    planner.init(InitOp::JoinSessionKeyring { name, opens }, Field::default());
     Ok(())
 }
 

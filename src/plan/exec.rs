@@ -87,7 +87,7 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
     enter_container(&mut planner, host, request, &circumstances, list)?;
     // Where the container has the caller's keyring, so has this process.
     if request.keyring == Keyring::New {
-        keyring(&mut planner, &request.id)?;
+        keyring(&mut planner, &request.id, false)?;
     }
     terminal(&mut planner, process, &request.console);
     memory::plan(&mut planner, linux)?;
@@ -246,7 +246,7 @@ fn enter_container(
     container: Option<Slot>,
 ) -> Result<()> {
     planner.init(InitOp::DieWithRuntime, Field::default());
-    planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::UnblockSignals, Field::default());
     if !process::has_affinity(circumstances.process) {
         planner.init(InitOp::ResetAffinity, Field::default());
     }

@@ -100,6 +100,11 @@ impl Planner {
         self.plan.init.push(Step { op, field });
     }
 
+    /// What init does last so far.
+    pub fn last_of_init(&mut self) -> Option<&mut InitOp> {
+        self.plan.init.last_mut().map(|step| &mut step.op)
+    }
+
     /// Puts an operation of init where it is to stand.
     pub fn init_at(&mut self, place: usize, op: InitOp, field: Field) {
         self.plan.init.insert(place, Step { op, field });

@@ -46,7 +46,7 @@ pub fn change(
         planner.prepare(RuntimeOp::OpenNamespaces { list }, Field::default());
     }
     planner.init(InitOp::DieWithRuntime, Field::default());
-    planner.init(InitOp::ResetSignals, Field::default());
+    planner.init(InitOp::UnblockSignals, Field::default());
     if host.privileged {
         planner.init(InitOp::LetGoOfExecutable, Field::default());
     }

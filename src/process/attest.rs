@@ -10,16 +10,18 @@ use crate::plan::Slot;
 use crate::plan::op::Attestation;
 use crate::sys::credentials::{self, CapabilitySets};
 use crate::sys::process;
+use crate::sys::signal::SignalSet;
 use crate::sys::{Errno, Result, fs};
 
-/// Compares; EPERM with the part that is another.
-pub fn attest(init: &Init<'_>, planned: &Attestation) -> Result<()> {
+/// Compares; EPERM with the part that is another. What comes back are the signals that init may have inherited
+/// as ignored, which the same text tells.
+pub fn attest(init: &Init<'_>, planned: &Attestation) -> Result<SignalSet> {
     let found = match of_status(init.slot(Slot::PROC)) {
         Some(found) => found,
         None => of_calls(planned)?,
     };
     match difference(&found, planned) {
-        None => Ok(()),
+        None => Ok(found.ignored),
         Some(words) => {
             init.report.explain(words);
             Err(Errno(libc::EPERM))
@@ -35,6 +37,7 @@ struct Found {
     capabilities: CapabilitySets,
     bounding: u64,
     no_new_privileges: bool,
+    ignored: SignalSet,
 }
 
 fn difference(found: &Found, planned: &Attestation) -> Option<&'static [u8]> {
@@ -75,6 +78,7 @@ fn parse(status: &[u8]) -> Option<Found> {
         },
         bounding: set(status, b"CapBnd:")?,
         no_new_privileges: value(status, b"NoNewPrivs:")? == b"1",
+        ignored: SignalSet(set(status, b"SigIgn:")?),
     })
 }
 
@@ -115,6 +119,8 @@ fn of_calls(planned: &Attestation) -> Result<Found> {
         capabilities: credentials::capget()?,
         bounding,
         no_new_privileges: process::no_new_privileges()?,
+        // Resetting one too many is harmless.
+        ignored: SignalSet::ALL,
     })
 }
 
@@ -135,18 +141,27 @@ mod tests {
             no_new_privileges: false,
         };
         let found = of_status(proc.as_raw_fd()).unwrap();
-        assert_eq!(found, of_calls(&planned).unwrap());
+        assert!(
+            found.ignored.contains(libc::SIGPIPE),
+            "the standard library ignores it"
+        );
+        assert!(!found.ignored.contains(libc::SIGUSR1));
+        let asked = of_calls(&planned).unwrap();
+        assert_eq!(asked.ignored, SignalSet::ALL);
+        let ignored = SignalSet::ALL;
+        assert_eq!(Found { ignored, ..found }, asked);
         assert_eq!(of_status(EMPTY), None);
     }
 
     #[test]
     fn a_text_without_one_of_the_parts_says_nothing() {
         let text = "Uid:\t1\t1\t1\t1\nGid:\t2\t2\t2\t2\nCapInh:\t00\nCapPrm:\t03\nCapEff:\t01\n\
-                    CapBnd:\tff\nNoNewPrivs:\t1\n";
+                    CapBnd:\tff\nNoNewPrivs:\t1\nSigIgn:\t1000\n";
         let found = parse(text.as_bytes()).unwrap();
         assert_eq!((found.uids, found.gids), ([1; 3], [2; 3]));
         assert_eq!((found.capabilities.permitted, found.bounding), (3, 255));
         assert!(found.no_new_privileges);
+        assert_eq!(found.ignored, SignalSet::EMPTY.with(libc::SIGPIPE));
         for line in text.lines() {
             let without = text.replace(line, "");
             assert_eq!(parse(without.as_bytes()), None, "{line}");
@@ -168,6 +183,7 @@ mod tests {
             capabilities: CapabilitySets::default(),
             bounding: 3,
             no_new_privileges: true,
+            ignored: SignalSet::EMPTY,
         };
         assert_eq!(difference(&as_planned(), &planned), None);
         type Change = fn(&mut Found);

@@ -115,9 +115,11 @@ static FIRST_CLOSED: AtomicI32 = AtomicI32::new(0);
 
 /// Looks which descriptors the program was started with, before it opens its own: else one of those
 /// could be passed on for one that the caller promised and did not open.
-pub fn note_inherited() {
+///
+/// `any`: whether there is a descriptor 3.
+pub fn note_inherited(any: bool) {
     let mut fd = FIRST;
-    while descriptor::is_open(fd).is_ok() {
+    while any && descriptor::is_open(fd).is_ok() {
         fd += 1;
     }
     FIRST_CLOSED.store(fd, Ordering::Relaxed);

@@ -354,6 +354,7 @@ pub fn become_user(planner: &mut Planner, circumstances: &Circumstances<'_>) -> 
         }),
         Field::default(),
     );
+    planner.init(InitOp::ResetSignals, Field::default());
     planner.init(
         InitOp::KeepDescriptors(circumstances.kept_descriptors),
         Field::default(),

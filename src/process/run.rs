@@ -14,6 +14,7 @@ use crate::sys::fs::{self, AT_FDCWD};
 use crate::sys::mount::{self, Reach};
 use crate::sys::process;
 use crate::sys::pty::WindowSize;
+use crate::sys::signal;
 use crate::sys::{Errno, Result, descriptor};
 
 /// The operations on the process itself.
@@ -46,7 +47,11 @@ pub fn step(init: &mut Init<'_>, op: &InitOp) -> Result<()> {
             Ok(())
         }
         InitOp::FindProgram { name, candidates } => find_program(init, name, candidates),
-        InitOp::Attest(attestation) => super::attest::attest(init, attestation),
+        InitOp::Attest(attestation) => {
+            init.ignored = super::attest::attest(init, attestation)?;
+            Ok(())
+        }
+        InitOp::ResetSignals => signal::set_defaults(init.ignored),
         InitOp::KeepDescriptors(count) => {
             init.close_all_but(3 + count)?;
             super::listen::keep(*count)
@@ -67,25 +72,20 @@ fn each_bit(bits: u64) -> impl Iterator<Item = u32> {
     (0..u64::BITS).filter(move |bit| bits & 1 << bit != 0)
 }
 
-/// A session keyring of the container's own, searchable by its owner (runc#727: without it the
+/// A session keyring of the container's own, which its owner may search if this `opens` it (runc#727: without it the
 /// program would share the caller's). A kernel without keyrings has nothing to share.
-pub fn join_session_keyring(name: &CStr) -> Result<()> {
-    const SEARCH_FOR_USER: u32 = 0x0008_0000;
+pub fn join_session_keyring(name: &CStr, opens: bool) -> Result<()> {
+    // What the kernel gives a session keyring, and the owner's right to search: all to who possesses it; view, read, search
+    // and link to its owner.
+    const PERMISSIONS: u32 = 0x3f1b_0000;
     let key = match process::join_session_keyring(name) {
         Err(Errno(libc::ENOSYS)) => return Ok(()),
         key => key?,
     };
-    // The name holds the container's id, of up to 255 bytes.
-    let mut description = [0u8; 512];
-    let length = process::describe_key(key, &mut description)?;
-    // "keyring;uid;gid;permissions in hexadecimal;name"
-    let permissions = description[..length]
-        .split(|byte| *byte == b';')
-        .nth(3)
-        .and_then(|digits| std::str::from_utf8(digits).ok())
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .ok_or(Errno(libc::EINVAL))?;
-    process::set_key_permissions(key, permissions | SEARCH_FOR_USER)
+    if !opens {
+        return Ok(());
+    }
+    process::set_key_permissions(key, PERMISSIONS)
 }
 
 fn open_terminal(init: &mut Init<'_>, rows: u16, columns: u16, uid: u32) -> Result<()> {
@@ -120,7 +120,11 @@ fn attach_console(init: &mut Init<'_>) -> Result<()> {
 fn change_directory(init: &Init<'_>, path: &CStr) -> Result<()> {
     let how = fs::resolve::IN_ROOT | fs::resolve::NO_MAGICLINKS;
     if path == c"/" {
-        return fs::chdir(path);
+        return if init.is_at_root {
+            Ok(())
+        } else {
+            fs::chdir(path)
+        };
     }
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     let directory = resolve::open_how(init.slot(Slot::ROOT), path, flags, how)?;

@@ -6,7 +6,7 @@ use crate::config::{Device, DeviceType, Spec};
 use crate::error::{Failure, Field, Result};
 use crate::plan::op::{Follow, InitOp, MountPoint, Node, RuntimeOp};
 use crate::plan::{Planner, c_string};
-use crate::sys::mount::Reach;
+use crate::sys::mount::{Attributes, Reach};
 
 /// config-linux.md, Default Devices; console and ptmx come otherwise.
 const DEFAULT: [(&str, u32, u32); 6] = [
@@ -159,6 +159,7 @@ fn bind(planner: &mut Planner, path: CString, making: Making, point: MountPoint,
             reach,
             mount,
             follow,
+            attributes: Attributes::default(),
         };
         planner.init(op, field.clone());
     }

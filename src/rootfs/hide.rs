@@ -93,7 +93,7 @@ fn readonly_tree(target: RawFd) -> Result<RawFd> {
         set: libc::MOUNT_ATTR_RDONLY,
         ..Attributes::default()
     };
-    if let Ok(tree) = mount::clone_tree_attr(target, Reach::Tree, readonly) {
+    if let Ok(tree) = mount::clone_tree_attr(target, c"", Reach::Tree, readonly) {
         return Ok(tree);
     }
     // Before Linux 6.15.

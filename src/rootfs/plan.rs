@@ -166,6 +166,7 @@ pub fn bind_state(
             reach: Reach::One,
             mount,
             follow: Follow::Nothing,
+            attributes: Attributes::default(),
         };
         planner.init(op, field());
     }

@@ -140,43 +140,70 @@ pub struct Nursery {
     parent: Option<RawFd>,
     path: [u8; 64],
     length: usize,
+    /// There is nothing in `path` yet.
+    is_empty: bool,
+    /// Descriptors below this number are left open.
+    spare: RawFd,
 }
 
 impl Nursery {
-    /// Nothing was made yet.
-    pub const EMPTY: Self = Self {
-        parent: None,
-        path: [0; 64],
-        length: 0,
-    };
+    /// Nothing was made yet; descriptors below `spare` need not be closed one by one.
+    pub const fn new(spare: RawFd) -> Self {
+        Self {
+            parent: None,
+            path: [0; 64],
+            length: 0,
+            is_empty: false,
+            spare,
+        }
+    }
 
     /// [`open_or_make`] of a directory, without links.
     pub fn open_or_make(&mut self, root: RawFd, path: &CStr) -> Result<RawFd> {
         if let Some(made) = self.make_beside(path) {
             return Ok(made);
         }
+        let is_missing = self.is_empty && split(path).is_some_and(|(parent, _)| self.is_in(parent));
         self.forget();
+        if is_missing && let Some(made) = self.make_and_remember(root, path) {
+            return Ok(made);
+        }
         match open(root, path, Walk::NoLinks) {
             Err(Errno(libc::ENOENT)) => {}
             result => return result,
         }
+        self.forget();
         match self.make_and_remember(root, path) {
             Some(made) => Ok(made),
             None => make_all(root, path, Walk::NoLinks, Make::Directory),
         }
     }
 
+    /// An empty filesystem was mounted there: what is made in it need not be looked for first.
+    pub fn expect_nothing_in(&mut self, path: &CStr) {
+        let bytes = path.to_bytes();
+        if let Some(place) = self.path.get_mut(..bytes.len()) {
+            place.copy_from_slice(bytes);
+            self.length = bytes.len();
+            self.is_empty = true;
+        }
+    }
+
     /// Closes what it remembers.
     pub fn forget(&mut self) {
-        if let Some(parent) = self.parent.take() {
+        self.is_empty = false;
+        if let Some(parent) = self.parent.take().filter(|parent| *parent >= self.spare) {
             fs::close(parent);
         }
     }
 
+    fn is_in(&self, parent: &[u8]) -> bool {
+        &self.path[..self.length] == parent
+    }
+
     fn make_beside(&self, path: &CStr) -> Option<RawFd> {
         let (parent, name) = split(path)?;
-        let is_here = &self.path[..self.length] == parent;
-        make_in(self.parent.filter(|_| is_here)?, name).ok()
+        make_in(self.parent.filter(|_| self.is_in(parent))?, name).ok()
     }
 
     #[inline(never)]
@@ -515,7 +542,7 @@ mod tests {
     fn what_is_made_beside_the_last_one_is_made_in_its_parent() {
         let playground = Playground::new("nursery");
         let root = playground.root();
-        let mut nursery = Nursery::EMPTY;
+        let mut nursery = Nursery::new(0);
         let make = |nursery: &mut Nursery, path: &CStr| {
             nursery.open_or_make(root.as_raw_fd(), path).map(fs::close)
         };

@@ -48,9 +48,13 @@ fn mount_shortly(
     }
     // Where there are links, `attach` looks where they lead.
     let root = init.slot(Slot::ROOT);
+    init.is_at_root = false;
     let target = init.nursery.open_or_make(root, destination)?;
     let mounted = short::mount_on(filesystem, target);
     init.done_with(target);
+    if mounted.is_ok() && filesystem.kind.as_c_str() == c"tmpfs" {
+        init.nursery.expect_nothing_in(destination);
+    }
     mounted
 }
 
@@ -186,24 +190,44 @@ pub fn attach_slot(
     Ok(())
 }
 
-/// A detached copy of a tree of the host.
-pub fn clone_tree(source: &CStr, reach: Reach, follow: Follow) -> Result<RawFd> {
-    match follow {
+/// A detached copy of a tree of the host, with these attributes as far as it reaches.
+pub fn clone_tree(
+    source: &CStr,
+    reach: Reach,
+    follow: Follow,
+    attributes: Attributes,
+) -> Result<RawFd> {
+    if follow == Follow::Links
+        && !attributes.is_empty()
+        && let Ok(tree) = mount::clone_tree_attr(AT_FDCWD, source, reach, attributes)
+    {
+        return Ok(tree);
+    }
+    // Before Linux 6.15, and to say which of the two it is that fails.
+    let tree = match follow {
         Follow::Links => mount::clone_tree(AT_FDCWD, source, reach),
         Follow::Nothing => mount::clone_tree_nofollow(AT_FDCWD, source, reach),
+    }?;
+    if attributes.is_empty() {
+        return Ok(tree);
+    }
+    match mount::mount_setattr(tree, reach, attributes) {
+        Ok(()) => Ok(tree),
+        Err(errno) => {
+            fs::close(tree);
+            Err(errno)
+        }
     }
 }
 
 /// Runtime: a copy of a shared mount is one of its peers, and what is mounted below it in the container would be mounted
 /// on the host too. As a slave it takes mounts and gives none: what the kernel makes of mounts that it copies itself
 /// into a mount namespace of another user namespace (mount_namespaces(7)).
-pub fn stop_sharing(mount: RawFd, reach: Reach) -> Result<()> {
-    let slave = Attributes {
-        propagation: Propagation::Slave.flag(),
-        ..Attributes::default()
-    };
-    mount::mount_setattr(mount, reach, slave)
-}
+pub const TAKES_ONLY: Attributes = Attributes {
+    set: 0,
+    clear: 0,
+    propagation: Propagation::Slave.flag(),
+};
 
 /// Runtime: EPERM where a mount has one of these flags, MOUNT_ATTR_*.
 pub fn respect_flags(mount: RawFd, clear: u64) -> Result<()> {
@@ -390,7 +414,9 @@ pub fn open_root(init: &mut Init<'_>) -> Result<()> {
 fn attach_root(init: &mut Init<'_>, tree: RawFd, path: &CStr) -> Result<()> {
     mount::move_mount_to(tree, path)?;
     // Root of a user namespace may not be allowed in; the first mount would say so of something else.
-    fs::may_execute(tree, c".")?;
+    if init.in_user_namespace {
+        fs::may_execute(tree, c".")?;
+    }
     init.fill(Slot::ROOT, tree);
     Ok(())
 }
@@ -490,6 +516,7 @@ pub fn detach_old_root(init: &mut Init<'_>) -> Result<()> {
     }
     mount::detach(c".")?;
     fs::chdir(c"/")?;
+    init.is_at_root = true;
     for slot in [Slot::OLD_ROOT, Slot::MASK] {
         init.empty(slot);
     }

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::record::CgroupRecord;
@@ -10,12 +11,12 @@ use crate::error::{Act, Code, Failure, Result};
 use crate::sys::Errno;
 use crate::sys::cgroup::read_value;
 
-/// A cgroup that was found, held open.
-#[derive(Debug)]
+/// A cgroup that was found or made, held open.
+#[derive(Clone, Debug)]
 pub struct Cgroup {
-    mount: OwnedFd,
+    mount: Arc<OwnedFd>,
     path: CgroupPath,
-    directory: OwnedFd,
+    directory: Arc<OwnedFd>,
 }
 
 impl Cgroup {
@@ -46,11 +47,21 @@ impl Cgroup {
     pub fn at(path: CgroupPath) -> Result<Option<Self>> {
         let mount = run::open_mount(layout::mount_point()?)?;
         let directory = run::open(mount.as_fd(), &path)?;
-        Ok(directory.map(|directory| Self {
+        Ok(directory.map(|directory| Self::held(Arc::new(mount), path, directory)))
+    }
+
+    /// One that was made, by who holds it.
+    pub fn held(mount: Arc<OwnedFd>, path: CgroupPath, directory: OwnedFd) -> Self {
+        Self {
             mount,
             path,
-            directory,
-        }))
+            directory: Arc::new(directory),
+        }
+    }
+
+    /// Whether it still has its path, by its number.
+    pub fn is_linked(&self, id: u64) -> Result<bool> {
+        Ok(run::id_at(self.mount.as_fd(), &self.path)? == Some(id))
     }
 
     /// Removes one that has neither processes nor cgroups below it.

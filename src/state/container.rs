@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::cgroup::Cgroup;
 use super::destroy;
 use super::directory::{
-    CONFIG, RECORD, UNFINISHED, exists, is_linked, open_at, open_directory, read_file,
+    CONFIG, RECORD, UNFINISHED, exists, is_linked, open_at, open_directory, read_file, unlink,
 };
 use super::gate::{self, Gate, Waiting};
 use super::identity::{self, Process};
@@ -64,6 +64,8 @@ pub struct Container {
     root: OwnedFd,
     record: Record,
     next: Option<Record>,
+    /// Whether there may be a start gate.
+    gate: bool,
 }
 
 impl Container {
@@ -78,6 +80,7 @@ impl Container {
             root,
             record: Record::parse(&text)?,
             next: None,
+            gate: true,
         })
     }
 
@@ -93,19 +96,16 @@ impl Container {
                 root,
                 record: Record::parse(&text)?,
                 next: None,
+                gate: true,
             },
             lock,
         ))
     }
 
-    /// Locks it again, after the lock was given back: others may have changed its record or deleted it.
-    pub fn lock_again(self) -> Result<(Self, Lock)> {
-        let lock = lock(&self.root, &self.directory, &self.id)?;
-        let text = read_file(self.directory.as_fd(), RECORD)?.ok_or_else(|| {
-            Failure::new(Code::State, format!("cannot read {RECORD}")).because("it is gone")
-        })?;
-        let record = Record::parse(&text)?;
-        Ok((Self { record, ..self }, lock))
+    /// Locks it again, after the lock was given back: others may have deleted it. What the record says of the way
+    /// out nobody changes.
+    pub fn lock_again(&self) -> Result<Lock> {
+        lock(&self.root, &self.directory, &self.id)
     }
 
     /// Takes the id, for `create`: makes the directory and locks it. The record, at
@@ -123,15 +123,16 @@ impl Container {
             Failure::new(Code::Exists, "container with given ID already exists")
                 .because(id.as_str())
         };
-        match mkdirat(&parent, id.as_str(), Mode::from_bits_truncate(0o711)) {
-            Ok(()) | Err(NixErrno::EEXIST) => {}
+        let was_there = match mkdirat(&parent, id.as_str(), Mode::from_bits_truncate(0o711)) {
+            Ok(()) => false,
+            Err(NixErrno::EEXIST) => true,
             Err(errno) => {
                 return Err(Failure::system(
                     format!("cannot make the directory of {id}"),
                     errno.into(),
                 ));
             }
-        }
+        };
         let locked = open_at(parent.as_fd(), id.as_str(), OFlag::O_DIRECTORY)
             .act(|| format!("cannot open the directory of {id}"))
             .map(Arc::new)
@@ -151,8 +152,10 @@ impl Container {
         // One that is locked belongs to a `create` that is at work; one that holds a configuration
         // has lost its record, and perhaps not its processes.
         let lock = lock.ok_or_else(taken)?;
-        // Also in a directory that we have made: another `create` may have locked it before us and be done.
-        let used = exists(directory.as_fd(), RECORD)? || exists(directory.as_fd(), CONFIG)?;
+        // Also in a directory that we have made: another `create` may have locked it before us and be done. The record
+        // is what it wrote first.
+        let used =
+            exists(directory.as_fd(), RECORD)? || was_there && exists(directory.as_fd(), CONFIG)?;
         if used || !is_linked(&parent, &directory, id)? {
             return Err(taken());
         }
@@ -163,6 +166,7 @@ impl Container {
                 root: parent,
                 record: Record::default(),
                 next: None,
+                gate: false,
             },
             lock,
         ))
@@ -175,8 +179,17 @@ impl Container {
         file.write_all(config).act(|| self.cannot_write(CONFIG))
     }
 
+    /// Makes the start gate; Init inherits the descriptor.
+    pub fn bind_gate(&mut self) -> Result<OwnedFd> {
+        self.gate = true;
+        gate::bind_gate(self.directory())
+    }
+
     /// Gives the id back: the directory goes, nothing else is undone.
     pub fn forget(&self) -> Result<()> {
+        if self.gate {
+            unlink(&self.directory, gate::SOCKET)?;
+        }
         destroy::forget(&self.root, &self.directory, &self.id)
     }
 

@@ -18,7 +18,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::cgroup::Cgroup;
 use super::container::{Container, Status};
 use super::directory::{CONFIG, RECORD, read_file, unlink};
-use super::lock::lock;
+use super::lock::{Lock, lock};
 use super::record::{CgroupRecord, Remains, Undo};
 use super::root::{Id, Root};
 use super::{gate, hooks};
@@ -60,19 +60,36 @@ pub fn destroy(root: &Root, id: &Id, thoroughness: Thoroughness) -> Result<Vec<F
     }
 }
 
-/// The same with force, by who made the container and has held its directory since. A container that another
-/// command has deleted meanwhile is gone, whatever has its id now.
-pub fn destroy_held(container: Container, root: &Root) -> Result<Vec<Failure>> {
-    let id = container.id().clone();
-    match container.lock_again() {
-        Ok((container, _lock)) => remove(&container),
-        Err(failure) if failure.code == Code::NotFound => Ok(Vec::new()),
-        Err(failure) if failure.code == Code::State => {
-            remove_remains(root, &id)?;
-            Ok(Vec::new())
-        }
-        Err(failure) => Err(failure),
-    }
+/// A container in the hands of who made it.
+#[derive(Debug)]
+pub struct Held {
+    /// Its directory, held since.
+    pub container: Container,
+    /// Its cgroup, held since.
+    pub cgroup: Option<Cgroup>,
+    /// Init was waited for.
+    pub has_ended: bool,
+}
+
+/// The same with force, by who holds it; who then has its lock. A container that another command has deleted
+/// meanwhile is gone, whatever has its id now.
+pub fn destroy_held(held: &Held) -> Result<(Vec<Failure>, Option<Lock>)> {
+    let Held {
+        container,
+        cgroup,
+        has_ended,
+    } = held;
+    let lock = match container.lock_again() {
+        Err(failure) if failure.code == Code::NotFound => return Ok((Vec::new(), None)),
+        lock => lock?,
+    };
+    let recorded = container.record().cgroup.as_ref();
+    let cgroup = match (cgroup, recorded.and_then(|cgroup| cgroup.id)) {
+        (Some(cgroup), Some(id)) => cgroup.is_linked(id)?.then(|| cgroup.clone()),
+        _ => container.cgroup()?,
+    };
+    let warnings = remove_all(container, cgroup, *has_ended)?;
+    Ok((warnings, Some(lock)))
 }
 
 fn refuse_living(id: &Id, status: Status) -> Result<()> {
@@ -91,14 +108,20 @@ fn refuse_living(id: &Id, status: Status) -> Result<()> {
 /// Kills, undoes and forgets a container; the caller holds its lock. What comes back are warnings:
 /// the failures of poststop hooks, which keep nothing from going on (config.md, Poststop).
 pub fn remove(container: &Container) -> Result<Vec<Failure>> {
+    remove_all(container, container.cgroup()?, false)
+}
+
+fn remove_all(
+    container: &Container,
+    cgroup: Option<Cgroup>,
+    has_ended: bool,
+) -> Result<Vec<Failure>> {
     let record = container.record();
     let has_unit = record.cgroup.as_ref().is_some_and(|it| it.unit.is_some());
     let may_go = is_ours(container) && !has_unit;
     // The usual end: nothing lives in it, and the kernel lets go of it at once.
-    let cgroup = container
-        .cgroup()?
-        .filter(|cgroup| !(may_go && cgroup.remove_if_empty()));
-    kill_all(container, cgroup.as_ref())?;
+    let cgroup = cgroup.filter(|cgroup| !(may_go && cgroup.remove_if_empty()));
+    kill_all(container, cgroup.as_ref(), has_ended)?;
     if let (Some(cgroup), Some(record)) = (&cgroup, &record.cgroup) {
         remove_cgroup(cgroup, record)?;
     }
@@ -110,7 +133,7 @@ pub fn remove(container: &Container) -> Result<Vec<Failure>> {
 
 /// Kills every process of the container and waits until all have ended.
 pub fn kill(container: &Container) -> Result<()> {
-    kill_all(container, container.cgroup()?.as_ref())
+    kill_all(container, container.cgroup()?.as_ref(), false)
 }
 
 /// Without a number, `create` did not come to know whether the cgroup is its own: another container's,
@@ -121,9 +144,12 @@ fn is_ours(container: &Container) -> bool {
     cgroup.is_some_and(|cgroup| cgroup.id.is_some())
 }
 
-fn kill_all(container: &Container, cgroup: Option<&Cgroup>) -> Result<()> {
+fn kill_all(container: &Container, cgroup: Option<&Cgroup>, has_ended: bool) -> Result<()> {
     if let Some(cgroup) = cgroup.filter(|_| is_ours(container)) {
         kill_cgroup(cgroup)?;
+    }
+    if has_ended {
+        return Ok(());
     }
     // Without a cgroup, or moved out of it, Init is still known by its number and start time.
     let Some(process) = container.process()? else {
@@ -252,6 +278,7 @@ fn remove_remains(root: &Root, id: &Id) -> Result<()> {
         end_cgroup_of(&remains, &config.unwrap_or_default(), id)?;
         undo(&remains.undo)?;
     }
+    unlink(&directory, gate::SOCKET)?;
     forget(&parent, &directory, id)
 }
 
@@ -289,7 +316,7 @@ fn end_cgroup_of(remains: &Remains, config: &[u8], id: &Id) -> Result<()> {
 /// Removes the container's directory, the record last.
 pub(super) fn forget(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<()> {
     // A record that was never finished goes with the directory.
-    for name in [gate::SOCKET, CONFIG, RECORD] {
+    for name in [CONFIG, RECORD] {
         unlink(directory, name)?;
     }
     match unlinkat(root, id.as_str(), UnlinkatFlags::RemoveDir) {

@@ -11,9 +11,6 @@ use crate::sys::signal::{self, SignalSet};
 pub struct Signals {
     fd: OwnedFd,
     old: SignalSet,
-    ignored: SignalSet,
-    /// Our own pid: what we send ourselves is no request of anybody.
-    me: u32,
 }
 
 impl Signals {
@@ -26,18 +23,7 @@ impl Signals {
         signal::set_default(libc::SIGCHLD).act(act)?;
         let fd = signal::signalfd(SignalSet::ALL).act(act)?;
         let old = signal::set_mask(SignalSet::ALL).act(act)?;
-        let ignored = signal::ignored();
-        Ok(Self {
-            fd,
-            old,
-            ignored,
-            me: std::process::id(),
-        })
-    }
-
-    /// The signals that children inherit as ignored, and have to reset.
-    pub fn ignored(&self) -> SignalSet {
-        self.ignored
+        Ok(Self { fd, old })
     }
 
     /// The next signal that somebody else sent, or none.
@@ -45,7 +31,8 @@ impl Signals {
         loop {
             let received = signal::next(self.fd.as_raw_fd())?;
             match received {
-                Some(received) if received.sender == self.me => {}
+                // What we send ourselves is no request of anybody.
+                Some(received) if received.sender == std::process::id() => {}
                 received => return Ok(received.map(|received| received.signal)),
             }
         }

@@ -48,7 +48,7 @@ impl Run<'_> {
         adopt_orphans().unwrap();
         let terminal = self.terminal;
         let program = fork_for_test(|| {
-            reset(signals.ignored()).unwrap();
+            reset().unwrap();
             if let Some(terminal) = terminal {
                 attach(terminal).unwrap();
                 close(terminal.slave);

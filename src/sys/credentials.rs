@@ -36,6 +36,12 @@ pub fn ids() -> ([u32; 3], [u32; 3]) {
     (uid, gid)
 }
 
+/// Whether this process had the effective user id 0 when it began: getauxval(3), which asks nobody.
+pub fn began_as_root() -> bool {
+    // SAFETY: an integer only.
+    unsafe { libc::getauxval(libc::AT_EUID) == 0 }
+}
+
 /// prctl(PR_SET_KEEPCAPS, 1): the permitted capabilities survive setresuid(2).
 pub fn keep_capabilities() -> Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, 1, 0)?;

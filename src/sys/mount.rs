@@ -125,8 +125,13 @@ pub fn clone_tree(dir: RawFd, path: &CStr, reach: Reach) -> Result<RawFd> {
     })?))
 }
 
-/// The same of what a descriptor names, with attributes, in one call: open_tree_attr(2), since Linux 6.15.
-pub fn clone_tree_attr(tree: RawFd, reach: Reach, attributes: Attributes) -> Result<RawFd> {
+/// The same with attributes, in one call: open_tree_attr(2), since Linux 6.15.
+pub fn clone_tree_attr(
+    dir: RawFd,
+    path: &CStr,
+    reach: Reach,
+    attributes: Attributes,
+) -> Result<RawFd> {
     let attr = libc::mount_attr {
         attr_set: attributes.set,
         attr_clr: attributes.clear,
@@ -134,12 +139,12 @@ pub fn clone_tree_attr(tree: RawFd, reach: Reach, attributes: Attributes) -> Res
         userns_fd: 0,
     };
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | reach.flag();
-    // SAFETY: an empty C string; the kernel reads size_of::<mount_attr>() bytes of `attr`.
+    // SAFETY: a C string; the kernel reads size_of::<mount_attr>() bytes of `attr`.
     Ok(descriptor(check(unsafe {
         libc::syscall(
             SYS_OPEN_TREE_ATTR,
-            tree,
-            c"".as_ptr(),
+            dir,
+            path.as_ptr(),
             flags,
             &raw const attr,
             size_of::<libc::mount_attr>(),

@@ -91,7 +91,7 @@ pub fn no_new_privileges() -> Result<bool> {
 
 /// prctl(PR_SET_CHILD_SUBREAPER).
 pub fn set_subreaper() -> Result<()> {
-    swap_subreaper(true).map(|_| ())
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(|_| ())
 }
 
 /// prctl(PR_GET_CHILD_SUBREAPER), then PR_SET_CHILD_SUBREAPER where it differs; what it was before.
@@ -229,22 +229,6 @@ pub fn set_key_permissions(key: i64, permissions: u32) -> Result<()> {
     // SAFETY: integers only.
     check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, key, permissions) })?;
     Ok(())
-}
-
-/// keyctl(KEYCTL_DESCRIBE) into `buffer`; the length of the description.
-pub fn describe_key(key: i64, buffer: &mut [u8]) -> Result<usize> {
-    const KEYCTL_DESCRIBE: i32 = 6;
-    // SAFETY: the kernel writes at most buffer.len() bytes.
-    let length = check(unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            KEYCTL_DESCRIBE,
-            key,
-            buffer.as_mut_ptr(),
-            buffer.len(),
-        )
-    })?;
-    Ok(usize::try_from(length).unwrap_or(0).min(buffer.len()))
 }
 
 /// getrlimit(2) of this process.

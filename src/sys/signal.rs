@@ -6,7 +6,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-use super::fs::{self, descriptor};
+use super::fs::descriptor;
 use super::{Errno, Result, check};
 
 /// The highest signal number.
@@ -80,38 +80,21 @@ fn set_action(signal: i32, action: [u64; 4]) -> Result<()> {
     Ok(())
 }
 
-/// The signals that this process ignores, from /proc/self/status: one file instead of 62 questions.
-/// Where it cannot be read, all of them: resetting one too many is harmless.
-pub fn ignored() -> SignalSet {
-    let mut status = [0; 4096];
-    fs::read_small(fs::AT_FDCWD, c"/proc/self/status", &mut status)
-        .ok()
-        .and_then(|length| ignored_in(&status[..length]))
-        .unwrap_or(SignalSet::ALL)
-}
-
-/// `SigIgn:` and the set in 16 hexadecimal digits.
-fn ignored_in(status: &[u8]) -> Option<SignalSet> {
-    let line = status
-        .split(|byte| *byte == b'\n')
-        .find_map(|line| line.strip_prefix(b"SigIgn:"))?;
-    let digits = std::str::from_utf8(line.trim_ascii()).ok()?;
-    u64::from_str_radix(digits, 16).ok().map(SignalSet)
-}
-
-/// Gives `ignored` signals their default disposition and blocks none: how a program expects to be
-/// started.
+/// Gives every signal its default disposition and blocks none: how a program expects to be started.
 ///
-/// exec resets what is caught but not what is ignored, and Rust ignores SIGPIPE; the caller of the
-/// runtime may ignore more (nohup). Dispositions come first: a pending signal then does what it does
-/// in a fresh process.
-pub fn reset(ignored: SignalSet) -> Result<()> {
-    let ours = ignored.without(libc::SIGKILL).without(libc::SIGSTOP);
-    for signal in (1..=LAST).filter(|signal| ours.contains(*signal)) {
-        set_default(signal)?;
-    }
+/// Dispositions come first: a pending signal then does what it does in a fresh process.
+pub fn reset() -> Result<()> {
+    set_defaults(SignalSet::ALL)?;
     set_mask(SignalSet::EMPTY)?;
     Ok(())
+}
+
+/// Gives signals their default disposition: exec resets what is caught but not what is ignored, and Rust ignores
+/// SIGPIPE; the caller of the runtime may ignore more (nohup).
+pub fn set_defaults(signals: SignalSet) -> Result<()> {
+    let ours = signals.without(libc::SIGKILL).without(libc::SIGSTOP);
+    let mut ours = (1..=LAST).filter(|signal| ours.contains(*signal));
+    ours.try_for_each(set_default)
 }
 
 /// kill(2) of a whole process group, by its leader, who must not be reaped yet. ESRCH, everybody has
@@ -186,15 +169,6 @@ mod tests {
         assert!(set.contains(1) && set.contains(LAST));
         assert_eq!(SignalSet::EMPTY.0, 0);
         assert_eq!(SignalSet::ALL.without(1).0, !1);
-    }
-
-    #[test]
-    fn what_is_ignored_stands_in_the_status() {
-        assert!(ignored().contains(libc::SIGPIPE), "Rust ignores it");
-        assert!(!ignored().contains(libc::SIGUSR1));
-        let status = b"Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
-        assert_eq!(ignored_in(status), Some(SignalSet(0x1001)));
-        assert_eq!(ignored_in(b"SigIgn:"), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::exec::{self, CStringArray};
 use super::poll::{Deadline, Watch, wait, wait_readable};
 use super::process::{self, Clone3, Cloned};
 use super::seccomp::{self, Filter};
-use super::signal::{self, SignalSet};
+use super::signal;
 use super::{Errno, Result, fs, namespace};
 
 /// Namespaces of another process, all joined by its pidfd.
@@ -243,7 +243,7 @@ fn go_on_in_child(report: descriptor::Pipe) -> Spawned<()> {
 
 fn prepare(program: &Program<'_>, report: descriptor::Pipe, joiner: Joiner) -> Spawned<()> {
     let at = |stage| move |errno| SpawnError { stage, errno };
-    signal::reset(SignalSet::ALL).map_err(at(Stage::Prepare))?;
+    signal::reset().map_err(at(Stage::Prepare))?;
     match program.join {
         Some(join) => enter(join, program.cwd, joiner)?,
         None => fs::chdir(program.cwd).map_err(at(Stage::Chdir))?,

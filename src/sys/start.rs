@@ -22,14 +22,17 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
 
 /// Closed standard streams become /dev/null, so that no file of ours takes their numbers; a reader that
 /// went away and a file that may not grow are errors of write(2) and no death by SIGPIPE or SIGXFSZ.
-pub fn prepare() -> Result<()> {
-    let mut streams = [0, 1, 2].map(|fd| libc::pollfd {
+///
+/// Whether the caller left a descriptor 3.
+pub fn prepare() -> Result<bool> {
+    let mut streams = [0, 1, 2, 3].map(|fd| libc::pollfd {
         fd,
         events: 0,
         revents: 0,
     });
-    // SAFETY: three pollfd, which live through the call.
-    check(unsafe { libc::poll(streams.as_mut_ptr(), 3, 0) })?;
+    // SAFETY: four pollfd, which live through the call.
+    check(unsafe { libc::poll(streams.as_mut_ptr(), 4, 0) })?;
+    let [streams @ .., third] = streams;
     for stream in streams {
         if stream.revents & libc::POLLNVAL != 0 {
             // The lowest free number is this one.
@@ -38,5 +41,6 @@ pub fn prepare() -> Result<()> {
         }
     }
     signal::ignore(libc::SIGPIPE)?;
-    signal::ignore(libc::SIGXFSZ)
+    signal::ignore(libc::SIGXFSZ)?;
+    Ok(third.revents & libc::POLLNVAL == 0)
 }

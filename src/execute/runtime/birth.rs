@@ -59,10 +59,9 @@ impl<'a> Runtime<'a> {
                 mount,
                 follow,
             } => {
-                let tree = rootfs::run::clone_tree(source, *reach, *follow).act(act)?;
-                let tree = descriptor::owned(tree);
-                rootfs::run::stop_sharing(tree.as_raw_fd(), *reach).act(act)?;
-                self.fill(*mount, tree);
+                let attributes = rootfs::run::TAKES_ONLY;
+                let tree = rootfs::run::clone_tree(source, *reach, *follow, attributes).act(act)?;
+                self.fill(*mount, descriptor::owned(tree));
                 Ok(())
             }
             RuntimeOp::MapIds {
@@ -138,7 +137,6 @@ impl<'a> Runtime<'a> {
             disguise: self.disguise.as_ref(),
             leads: &leads,
             in_user_namespace: self.in_user_namespace,
-            ignored: self.signals.ignored(),
             spare: if self.container.is_some() { spare() } else { 0 },
             pace: pace.as_ref().map_or(EMPTY, AsRawFd::as_raw_fd),
         };

@@ -156,7 +156,7 @@ pub enum Propagation {
 
 impl Propagation {
     /// For mount_setattr(2).
-    pub fn flag(self) -> u64 {
+    pub const fn flag(self) -> u64 {
         match self {
             Self::Shared => libc::MS_SHARED,
             Self::Slave => libc::MS_SLAVE,

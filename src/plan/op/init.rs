@@ -24,8 +24,8 @@ pub enum InitOp {
     DieWithRuntime,
     /// The opposite, once the record stands.
     OutliveRuntime,
-    /// Default dispositions, empty mask: Rust ignores SIGPIPE.
-    ResetSignals,
+    /// Empty signal mask, umask 0.
+    UnblockSignals,
     /// sched_setaffinity(2): to what CPUs the caller keeps itself is its own affair.
     ResetAffinity,
     /// setsid(2): no signal and no terminal of the caller's session reaches the program.
@@ -71,7 +71,11 @@ pub enum InitOp {
     /// /proc/self/attr/…: of what is executed next, or of keys.
     SetLabel { file: CString, label: CString },
     /// keyctl(KEYCTL_JOIN_SESSION_KEYRING).
-    JoinSessionKeyring { name: CString },
+    JoinSessionKeyring {
+        name: CString,
+        /// Its owner gets the right to search it.
+        opens: bool,
+    },
     /// SIOCSIFFLAGS: a new network namespace has a loopback interface that is down.
     RaiseLoopback,
     /// sethostname(2).
@@ -114,6 +118,7 @@ pub enum InitOp {
         reach: Reach,
         mount: Slot,
         follow: Follow,
+        attributes: Attributes,
     },
     /// mount_setattr(2) on a detached mount.
     SetAttributes {
@@ -227,6 +232,8 @@ pub enum InitOp {
     },
     /// What init became is what was planned.
     Attest(Attestation),
+    /// Default dispositions: the runtime ignores SIGPIPE, and its caller may ignore more (nohup).
+    ResetSignals,
     /// close_range(2): all but stdio and this many more close at exec.
     KeepDescriptors(u32),
     /// Waits on the start socket.
@@ -258,6 +265,7 @@ impl fmt::Display for InitOp {
             Self::DieWithRuntime => f.write_str("die if the runtime dies"),
             Self::OutliveRuntime => f.write_str("go on when the runtime is gone"),
             Self::ResetAffinity => f.write_str("run on every CPU that its cgroup has"),
+            Self::UnblockSignals => f.write_str("block no signal"),
             Self::ResetSignals => f.write_str("reset signal dispositions"),
             Self::LeadSession => f.write_str("lead a session of its own"),
             Self::LetGoOfExecutable => f.write_str("let go of the runtime's executable"),
@@ -300,7 +308,7 @@ impl fmt::Display for InitOp {
             Self::SetLabel { file, label } => {
                 write!(f, "set the label {} in {}", text(label), text(file))
             }
-            Self::JoinSessionKeyring { name } => {
+            Self::JoinSessionKeyring { name, .. } => {
                 write!(f, "join the session keyring {}", text(name))
             }
             Self::RaiseLoopback => f.write_str("bring the loopback interface up"),
@@ -368,7 +376,19 @@ impl fmt::Display for InitOp {
             Self::CopyUp { destination, .. } => {
                 write!(f, "copy what is in {} into it", text(destination))
             }
-            Self::CloneTree { source, .. } => write!(f, "take a detached copy of {}", text(source)),
+            Self::CloneTree {
+                source,
+                attributes,
+                reach,
+                ..
+            } => {
+                write!(f, "take a detached copy of {}", text(source))?;
+                if attributes.is_empty() {
+                    return Ok(());
+                }
+                f.write_str(" and ")?;
+                set_attributes(f, *attributes, *reach)
+            }
             Self::SetAttributes {
                 attributes, reach, ..
             } => set_attributes(f, *attributes, *reach),

@@ -327,6 +327,7 @@ fn clone_in_init(
         reach,
         mount,
         follow,
+        attributes: Attributes::default(),
     };
     planner.init(op, field());
     if let Some((reach, namespace)) = idmap {
@@ -391,33 +392,28 @@ fn clone_in_both(
 
 /// Flags and propagation, while the mount is detached.
 pub(super) fn adorn(planner: &mut Planner, entry: &Entry<'_>, mount: Slot, attributes: Attributes) {
-    let field = || entry.field.clone().leaf("options");
-    if !attributes.is_empty() {
+    let mut set = |reach, attributes: Attributes| {
+        if attributes.is_empty() || taken_with(planner, mount, reach, attributes) {
+            return;
+        }
+        let field = entry.field.clone().leaf("options");
         planner.init(
             InitOp::SetAttributes {
                 mount,
-                reach: Reach::One,
+                reach,
                 attributes,
             },
-            field(),
+            field,
         );
-    }
+    };
+    set(Reach::One, attributes);
     let options = &entry.options;
     let recursive = Attributes {
         set: options.recursive_set,
         clear: options.recursive_clear,
         propagation: 0,
     };
-    if !recursive.is_empty() {
-        planner.init(
-            InitOp::SetAttributes {
-                mount,
-                reach: Reach::Tree,
-                attributes: recursive,
-            },
-            field(),
-        );
-    }
+    set(Reach::Tree, recursive);
     for propagation in &options.propagation {
         let attributes = Attributes {
             propagation: propagation.flag,
@@ -427,14 +423,25 @@ pub(super) fn adorn(planner: &mut Planner, entry: &Entry<'_>, mount: Slot, attri
             options::Reach::Mount => Reach::One,
             options::Reach::Tree => Reach::Tree,
         };
-        planner.init(
-            InitOp::SetAttributes {
-                mount,
-                reach,
-                attributes,
-            },
-            field(),
-        );
+        set(reach, attributes);
+    }
+}
+
+/// A copy that reaches as far, and was the last step, is taken with the attributes: one call for both.
+fn taken_with(planner: &mut Planner, mount: Slot, reach: Reach, attributes: Attributes) -> bool {
+    let copied = (mount, reach, Attributes::default());
+    match planner.last_of_init() {
+        Some(InitOp::CloneTree {
+            mount,
+            reach,
+            follow: Follow::Links,
+            attributes: already,
+            ..
+        }) if (*mount, *reach, *already) == copied => {
+            *already = attributes;
+            true
+        }
+        _ => false,
     }
 }
 

@@ -12,8 +12,8 @@ impl InitOp {
                 "A runtime that is killed half-way must not leave a half-made container behind.";
             Self::OutliveRuntime => Program, "PR_SET_PDEATHSIG(2const)", [prctl],
                 "From here on the container is recorded and depends on the runtime no more.";
-            Self::ResetSignals => Birth, "signal(7)", [rt_sigprocmask rt_sigaction umask],
-                "A program inherits ignored and blocked signals, and would not notice that it should end.";
+            Self::UnblockSignals => Birth, "signal(7)", [rt_sigprocmask umask],
+                "A program inherits blocked signals, and would not notice that it should end.";
             Self::ResetAffinity => Birth, "sched_setaffinity(2)", [sched_setaffinity],
                 "An engine that keeps itself to some CPUs does not mean its containers; those have linux.resources.cpu.cpus.";
             Self::LeadSession => Birth, "setsid(2)", [setsid],
@@ -182,6 +182,8 @@ impl InitOp {
                 "A program that is missing is told by create, where there is still somebody to tell.";
             Self::Attest(_) => Program, "capget(2)", [openat read getresuid getresgid capget prctl],
                 "A change that silently did not happen would be a hole; it is the kernel that is asked.";
+            Self::ResetSignals => Program, "signal(7)", [rt_sigaction],
+                "A program inherits what its starter ignores, and would not notice that it should end.";
             Self::KeepDescriptors(_) => Program, "close_range(2)", [fcntl],
                 "A descriptor that is left open leads to whatever it was opened for (CVE-2024-21626).";
             Self::AwaitStart => Program, "unix(7)", [ppoll poll accept4 read],
