@@ -182,7 +182,9 @@ impl Nursery {
     /// An empty filesystem was mounted there: what is made in it need not be looked for first.
     pub fn expect_nothing_in(&mut self, path: &CStr) {
         let bytes = path.to_bytes();
-        if let Some(place) = self.path.get_mut(..bytes.len()) {
+        let place = self.path.get_mut(..bytes.len());
+        // The next one rather stands beside this one than in it.
+        if let Some(place) = place.filter(|_| self.parent.is_none()) {
             place.copy_from_slice(bytes);
             self.length = bytes.len();
             self.is_empty = true;

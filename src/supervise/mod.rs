@@ -78,7 +78,9 @@ pub fn supervise(supervised: Supervised<'_>, signals: &Signals) -> Result<u8> {
         if let Some(proxy) = &mut proxy {
             proxy.turn(&watches[2..]);
         }
-        while watches[0].is_ready()
+        // Of a program that has ended nobody asks anything any more.
+        while !watches[1].is_ready()
+            && watches[0].is_ready()
             && let Some(signal) = signals.next().act(|| "cannot read signals")?
         {
             match signal {
