@@ -11,7 +11,8 @@ use corten::sys::memory::Memory;
 use corten::sys::{Errno, fs, start};
 
 #[global_allocator]
-static MEMORY: Memory = Memory::new();
+// SAFETY: nothing in the program starts a thread but `memory::spawn` (tests/house.rs).
+static MEMORY: Memory = unsafe { Memory::new() };
 
 // SAFETY: the only `main` of the program, with main(3)'s arguments.
 #[unsafe(no_mangle)]

@@ -133,6 +133,16 @@ fn unsafe_stays_behind_its_fence() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// The allocator takes no lock before it is told that there is a second thread.
+#[test]
+fn threads_are_started_by_the_allocator_s_function() {
+    let found = breaches(
+        |path| path != "sys/memory.rs",
+        &["thread::spawn", "thread::scope", "thread::Builder"],
+    );
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn no_result_is_thrown_away_without_a_reason() {
     let mut found = breaches(|_| true, &["let _ ="]);

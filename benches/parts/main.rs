@@ -21,7 +21,8 @@ use corten::seccomp::{self, Arch, Filter};
 
 /// The program's own allocator.
 #[global_allocator]
-static MEMORY: corten::sys::memory::Memory = corten::sys::memory::Memory::new();
+// SAFETY: the measurement has one thread.
+static MEMORY: corten::sys::memory::Memory = unsafe { corten::sys::memory::Memory::new() };
 
 const ROUNDS: usize = 301;
 

@@ -285,7 +285,7 @@ fn tell_when_ready(
         .try_clone()
         .act(|| "cannot keep the program's pidfd")?;
     let log = create.log.clone();
-    std::thread::spawn(move || {
+    crate::sys::memory::spawn(move || {
         let told = notify.forward(&manager, pidfd.as_fd(), crate::sys::process::getpid());
         if let Err(failure) = told {
             log.warn(failure.to_string());
