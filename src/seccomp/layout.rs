@@ -258,7 +258,7 @@ impl<'a> Piece<'a> {
 /// A piece, and single numbers in it that are something else.
 struct Node<'a> {
     piece: Piece<'a>,
-    exceptions: [Option<(u32, Leaf<'a>)>; 2],
+    exceptions: [Option<(u32, Leaf<'a>)>; 3],
 }
 
 fn nodes<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Vec<Node<'a>> {
@@ -276,7 +276,7 @@ fn nodes<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Vec<Node<'a>> {
         } else {
             nodes.push(Node {
                 piece,
-                exceptions: [None; 2],
+                exceptions: [None; 3],
             });
         }
     }

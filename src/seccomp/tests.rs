@@ -56,7 +56,7 @@ fn dockers_profile_is_small_and_every_call_is_decided_in_a_few_steps() {
         run(&filter.instructions, &call).unwrap().steps
     };
     assert!(
-        filter.instructions.len() < 420,
+        filter.instructions.len() < 260,
         "{}",
         filter.instructions.len()
     );
