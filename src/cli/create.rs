@@ -154,7 +154,7 @@ impl Subcommand for Create {
     const PREFIX: &'static str = "create failed";
 
     fn run(self, call: &Call) -> Result<u8> {
-        engine::create(&CreateRequest {
+        engine::create_before_exit(&CreateRequest {
             trace: self.trace.open()?,
             ..self.flags.request(&self.id, call)?
         })?;

@@ -177,17 +177,17 @@ pub fn require_root(create: &CreateRequest, spec: &Spec) -> Result<()> {
 
 /// Makes the container; whatever fails, nothing is left.
 pub fn make(create: &CreateRequest, start: Start, stay: Stay, signals: &Signals) -> Result<Made> {
-    execute(create, decide(create, start, stay)?, signals, None)
+    execute(create, &decide(create, start, stay)?, signals, None)
 }
 
 /// Carries a decision out.
 pub fn execute(
     create: &CreateRequest,
-    decision: Decision,
+    decision: &Decision,
     signals: &Signals,
     restoration: Option<Restoration>,
 ) -> Result<Made> {
-    warn(create, &decision);
+    warn(create, decision);
     let Decision {
         plan,
         loaded,
@@ -195,9 +195,9 @@ pub fn execute(
         request,
         cgroup,
     } = decision;
-    let mut record = record::of(&plan, &loaded.spec, &host, &request, cgroup.as_ref())?;
+    let mut record = record::of(plan, &loaded.spec, host, request, cgroup.as_ref())?;
     let cgroup_mount = Arc::new(cgroups::run::open_mount(&host.cgroup.mount)?);
-    let made_above = record::cgroups_above(&plan, cgroup_mount.as_fd())?;
+    let made_above = record::cgroups_above(plan, cgroup_mount.as_fd())?;
     record.undo.extend(made_above.iter().cloned());
     let (mut container, lock) = Trace::time(create.trace.as_deref(), "take the id", || {
         Container::reserve(&create.root, &create.id)
@@ -218,7 +218,7 @@ pub fn execute(
         step: create.step.as_ref(),
         restoration,
     };
-    let made = Runtime::create(&plan, &mut container, setting).and_then(Runtime::run);
+    let made = Runtime::create(plan, &mut container, setting).and_then(Runtime::run);
     if let Some(trace) = &create.trace {
         trace.finish_or_warn(&create.log);
     }
@@ -228,7 +228,7 @@ pub fn execute(
     };
     drop(lock);
     let directory = created.cgroup.take();
-    let cgroup = cgroup.zip(directory);
+    let cgroup = cgroup.clone().zip(directory);
     Ok(Made {
         created,
         container,

@@ -10,8 +10,8 @@ use crate::cgroups;
 use crate::cgroups::layout::Access;
 use crate::config::{self, Capabilities, Names, Process, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
-use crate::execute::Runtime;
 use crate::execute::runtime::{Setting, Target};
+use crate::execute::{Created, Runtime};
 use crate::host::{Host, Own};
 use crate::namespaces::plan::Namespaces;
 use crate::plan::check;
@@ -23,6 +23,31 @@ use crate::supervise::{self, Signals, Supervised};
 
 /// Runs it; its exit status, or 0 when detached.
 pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
+    let created = start(request, signals)?;
+    if request.attachment == Attachment::Detached {
+        return Ok(0);
+    }
+    let kill = || {
+        crate::sys::process::pidfd_send_signal(
+            std::os::fd::AsRawFd::as_raw_fd(&created.process.pidfd),
+            libc::SIGKILL,
+        )
+        .act(|| "cannot kill the process")
+    };
+    supervise::supervise(
+        Supervised {
+            pidfd: created.process.pidfd.as_fd(),
+            pid: created.process.pid,
+            terminal: created.terminal,
+            stop_timeout: None,
+            kill_all: &kill,
+        },
+        signals,
+    )
+}
+
+/// Up to the program's begin. What it took is let go of while the program runs, not after it.
+fn start(request: &ExecRequest, signals: &Signals) -> Result<Created> {
     let container = Container::open(&request.root, &request.id)?;
     require_living(&container, request.when_paused)?;
     let spec = config::parse(&container.config()?)?;
@@ -60,27 +85,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
     if let Some(trace) = &request.trace {
         trace.finish_or_warn(&request.log);
     }
-    let created = created?;
-    if stay == Stay::Detach {
-        return Ok(0);
-    }
-    let kill = || {
-        crate::sys::process::pidfd_send_signal(
-            std::os::fd::AsRawFd::as_raw_fd(&created.process.pidfd),
-            libc::SIGKILL,
-        )
-        .act(|| "cannot kill the process")
-    };
-    supervise::supervise(
-        Supervised {
-            pidfd: created.process.pidfd.as_fd(),
-            pid: created.process.pid,
-            terminal: created.terminal,
-            stop_timeout: None,
-            kill_all: &kill,
-        },
-        signals,
-    )
+    created
 }
 
 fn require_living(container: &Container, when_paused: WhenPaused) -> Result<()> {

@@ -34,11 +34,20 @@ use crate::supervise::{self, Signals};
 
 /// `create`.
 pub fn create(request: &CreateRequest) -> Result<()> {
+    create_and_keep(request).map(drop)
+}
+
+/// The same for a process that exits then: what it holds it leaves to the kernel.
+pub fn create_before_exit(request: &CreateRequest) -> Result<()> {
+    create_and_keep(request).map(std::mem::forget)
+}
+
+/// Init lives on by itself.
+fn create_and_keep(request: &CreateRequest) -> Result<(birth::Made, birth::Decision, Signals)> {
     let signals = Signals::block()?;
-    let made = birth::make(request, Start::Later, Stay::Detach, &signals)?;
-    // Init lives on by itself.
-    drop(made.created);
-    Ok(())
+    let decision = birth::decide(request, Start::Later, Stay::Detach)?;
+    let made = birth::execute(request, &decision, &signals, None)?;
+    Ok((made, decision, signals))
 }
 
 /// `run`: the exit status of the program, 0 when detached.

@@ -46,7 +46,7 @@ pub fn run(request: &RestoreRequest) -> Result<u8> {
         streams: read_json(&request.image.join(DESCRIPTORS))?,
         bundle: create.bundle.clone(),
     };
-    let made = birth::execute(create, decision, &signals, Some(restoration))?;
+    let made = birth::execute(create, &decision, &signals, Some(restoration))?;
     match stay {
         Stay::Detach => Ok(0),
         Stay::Foreground => made

@@ -65,7 +65,7 @@ pub fn run(request: &ShellRequest) -> Result<u8> {
     let recording = recording
         .map(|recording| recording::begin(recording, &decision))
         .transpose()?;
-    let made = birth::execute(&create, decision, &signals, None).inspect_err(|_| {
+    let made = birth::execute(&create, &decision, &signals, None).inspect_err(|_| {
         if let Some(recording) = &recording {
             recording.abandon();
         }
