@@ -162,7 +162,7 @@ pub fn audit(container: &Container) -> Result<Option<Audit>> {
         container,
         record,
         status,
-        linux: spec.linux.as_ref().unwrap_or(&nothing),
+        linux: spec.linux.as_deref().unwrap_or(&nothing),
         spec: &spec,
         held: &held,
         live: &live,

@@ -23,7 +23,7 @@ const LARGEST: u64 = 16 << 20;
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// What it says.
-    pub spec: Spec,
+    pub spec: Box<Spec>,
     /// Its bytes, which the state directory keeps: later edits of the bundle must not matter
     /// (runtime.md, create).
     pub text: Vec<u8>,
@@ -50,7 +50,7 @@ pub fn load_file(path: &Path) -> Result<Loaded> {
     let text = read(path)?;
     let spec = parse(&text).map_err(|failure| name_file(failure, path))?;
     Ok(Loaded {
-        spec,
+        spec: Box::new(spec),
         text,
         warnings: Vec::new(),
         is_as_written: true,
@@ -61,7 +61,7 @@ impl Loaded {
     /// Takes a configuration from memory.
     pub fn from_text(text: Vec<u8>) -> Result<Self> {
         Ok(Self {
-            spec: parse(&text)?,
+            spec: Box::new(parse(&text)?),
             text,
             warnings: Vec::new(),
             is_as_written: true,
@@ -72,7 +72,7 @@ impl Loaded {
     pub fn from_spec(spec: Spec) -> Result<Self> {
         Ok(Self {
             text: to_text(&spec)?,
-            spec,
+            spec: Box::new(spec),
             warnings: Vec::new(),
             is_as_written: false,
         })
@@ -147,7 +147,7 @@ impl TryFrom<&oci_spec::runtime::Spec> for Spec {
     type Error = Failure;
 
     fn try_from(spec: &oci_spec::runtime::Spec) -> Result<Self> {
-        Loaded::try_from(spec).map(|loaded| loaded.spec)
+        Loaded::try_from(spec).map(|loaded| *loaded.spec)
     }
 }
 

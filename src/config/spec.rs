@@ -44,7 +44,7 @@ objects! {
         /// Free words for engines, some of which ask things of the runtime.
         annotations: Pairs<String>,
         /// config-linux.md.
-        linux: Option<Linux>,
+        linux: Option<Box<Linux>>,
     }
 
     /// config.md, Root.

@@ -134,7 +134,7 @@ fn plan_request(
             terminal::Console::Own => Console::Runtime,
         };
     let inherited = extras::inherited(request.preserve_fds)?;
-    let namespaces = spec.linux.as_ref().map(Namespaces::of).unwrap_or_default();
+    let namespaces = spec.linux.as_deref().map(Namespaces::of).unwrap_or_default();
     Ok(exec::ExecRequest {
         id: request.id.as_str().to_owned(),
         namespaces: namespaces.new | namespaces.joined | clocks_of_criu(target.pid),

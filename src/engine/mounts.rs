@@ -32,7 +32,7 @@ pub fn run(request: &MountsRequest, signals: &Signals) -> Result<()> {
         ..CreateRequest::new(request.id.clone(), bundle, request.root.clone())
     };
     let of_birth = extras::request(&create, &spec, Start::Now, Stay::Foreground)?;
-    let namespaces = spec.linux.as_ref().map(Namespaces::of).unwrap_or_default();
+    let namespaces = spec.linux.as_deref().map(Namespaces::of).unwrap_or_default();
     let namespaces = namespaces.new | namespaces.joined;
     let plan = mounts::change(&spec, request.change, &of_birth, namespaces, &host)?;
     check::check(&plan)?;
@@ -70,7 +70,7 @@ fn spec(container: &Container, request: &MountsRequest) -> Result<Spec> {
         return Ok(spec);
     }
     let checked = Loaded::from_spec(spec)?.checked();
-    checked.map(|loaded| loaded.spec).map_err(|faults| {
+    checked.map(|loaded| *loaded.spec).map_err(|faults| {
         Failure::together(faults).expect("a configuration that is refused has a fault")
     })
 }

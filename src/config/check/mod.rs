@@ -92,7 +92,7 @@ pub fn check(spec: &Spec, text: &[u8]) -> Findings {
     }
     mounts::check(spec, &mut findings);
     if let Some(process) = &spec.process {
-        process::check(process, spec.linux.as_ref(), &mut findings);
+        process::check(process, spec.linux.as_deref(), &mut findings);
     }
     hooks(spec, &mut findings);
     namespaces::check(spec, &mut findings);
