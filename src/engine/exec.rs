@@ -18,7 +18,7 @@ use crate::plan::check;
 use crate::plan::exec;
 use crate::plan::request::{Console, Keyring};
 use crate::process::terminal::{self, Stay};
-use crate::state::{Container, Status};
+use crate::state::{Container, Record, Status};
 use crate::supervise::{self, Signals, Supervised};
 
 /// Runs it; its exit status, or 0 when detached.
@@ -134,10 +134,16 @@ fn plan_request(
             terminal::Console::Own => Console::Runtime,
         };
     let inherited = extras::inherited(request.preserve_fds)?;
-    let namespaces = spec.linux.as_deref().map(Namespaces::of).unwrap_or_default();
+    let namespaces = spec
+        .linux
+        .as_deref()
+        .map(Namespaces::of)
+        .unwrap_or_default();
     Ok(exec::ExecRequest {
         id: request.id.as_str().to_owned(),
-        namespaces: namespaces.new | namespaces.joined | clocks_of_criu(target.pid),
+        namespaces: namespaces.new
+            | namespaces.joined
+            | clocks_of_criu(container.record(), target.pid),
         console,
         pid_file: request.pid_file.clone(),
         pidfd_socket: request.pidfd_socket.clone(),
@@ -177,7 +183,10 @@ fn unit(container: &Container, target: &Target, host: &Host) -> Result<Option<St
 
 /// criu restores into a time namespace, in which monotonic clocks go on from where they were. No configuration
 /// names it.
-fn clocks_of_criu(pid: i32) -> i32 {
+fn clocks_of_criu(record: &Record, pid: i32) -> i32 {
+    if !record.restored {
+        return 0;
+    }
     let identity = |process: String| {
         let data = std::fs::metadata(format!("/proc/{process}/ns/time")).ok()?;
         Some((data.dev(), data.ino()))

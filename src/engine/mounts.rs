@@ -32,7 +32,11 @@ pub fn run(request: &MountsRequest, signals: &Signals) -> Result<()> {
         ..CreateRequest::new(request.id.clone(), bundle, request.root.clone())
     };
     let of_birth = extras::request(&create, &spec, Start::Now, Stay::Foreground)?;
-    let namespaces = spec.linux.as_deref().map(Namespaces::of).unwrap_or_default();
+    let namespaces = spec
+        .linux
+        .as_deref()
+        .map(Namespaces::of)
+        .unwrap_or_default();
     let namespaces = namespaces.new | namespaces.joined;
     let plan = mounts::change(&spec, request.change, &of_birth, namespaces, &host)?;
     check::check(&plan)?;

@@ -66,6 +66,10 @@ pub fn of(
             .as_ref()
             .is_some_and(|process| process.no_new_privileges),
         kept_descriptors: request.kept_descriptors,
+        restored: plan
+            .runtime
+            .iter()
+            .any(|step| matches!(step.op, RuntimeOp::StartRestore)),
         keeps_keyring: request.keyring == Keyring::Inherit,
         updated: Vec::new(),
         annotations: spec.annotations.clone(),

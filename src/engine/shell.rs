@@ -121,7 +121,10 @@ pub fn spec(request: &ShellRequest) -> Result<Spec> {
         mounts: mounts(request, template.mounts),
         process: Some(process(request)),
         hostname: Some(request.hostname.clone()),
-        linux: Some(Box::new(linux(request, *template.linux.unwrap_or_default())?)),
+        linux: Some(Box::new(linux(
+            request,
+            *template.linux.unwrap_or_default(),
+        )?)),
         ..template
     })
 }

@@ -258,6 +258,19 @@ const LAWS: &[Law] = &[
         },
     ),
     (
+        "nothing is joined once the namespaces may be compared",
+        |op| {
+            matches!(
+                op,
+                InitOp::JoinNamespace { .. }
+                    | InitOp::JoinContainer { .. }
+                    | InitOp::ContinueInChild { .. }
+                    | InitOp::Unshare { .. }
+            )
+        },
+        |op| matches!(op, InitOp::Open(Gate::Joined)),
+    ),
+    (
         "the filter is the last but the program",
         |op| {
             !matches!(

@@ -99,13 +99,23 @@ pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Hos
             Field::new("process.oomScoreAdj"),
         );
     }
+    if host.privileged {
+        compare_namespaces(&mut planner, request.namespaces);
+    }
     if let Some(rdt) = &linux.intel_rdt {
         resctrl::Groups::of(rdt, &request.id, host.resctrl.as_deref())?.enter(&mut planner);
     }
     process::affinity(&mut planner, process)?;
     process::become_user(&mut planner, &circumstances)?;
-    hand_over(&mut planner, filter, &circumstances, request, host)?;
+    hand_over(&mut planner, filter, &circumstances, request)?;
     Ok(planner.finish())
+}
+
+/// Runtime: the process is where the container is. Init says when it has joined, and goes on meanwhile.
+fn compare_namespaces(planner: &mut Planner, namespaces: i32) {
+    planner.runtime(RuntimeOp::LookAtNamespaces { namespaces }, Field::default());
+    planner.runtime(RuntimeOp::Await(Gate::Joined), Field::default());
+    planner.runtime(RuntimeOp::VerifyNamespaces { namespaces }, Field::default());
 }
 
 /// From the last thing that can fail to the program itself.
@@ -114,7 +124,6 @@ fn hand_over(
     filter: Option<seccomp::Filter>,
     circumstances: &Circumstances<'_>,
     request: &ExecRequest,
-    host: &Host,
 ) -> Result<()> {
     let lets_wait = filter
         .as_ref()
@@ -127,26 +136,10 @@ fn hand_over(
     // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
     // reads the end of its stream if the runtime dies.
     planner.init(InitOp::OutliveRuntime, Field::default());
-    if host.privileged {
-        planner.runtime(
-            RuntimeOp::LookAtNamespaces {
-                namespaces: request.namespaces,
-            },
-            Field::default(),
-        );
-    }
     planner.meet(Gate::Prepared);
-    // While the runtime compares, if the filter lets init wait for what the runtime then says.
+    // While the runtime writes down who it is, if the filter lets init wait for what the runtime then says.
     if let Some((op, _)) = load.take_if(|_| lets_wait) {
         planner.init(op, Field::new("linux.seccomp"));
-    }
-    if host.privileged {
-        planner.runtime(
-            RuntimeOp::VerifyNamespaces {
-                namespaces: request.namespaces,
-            },
-            Field::default(),
-        );
     }
     limits::from_outside(planner, circumstances)?;
     if circumstances.process.terminal && request.console == Console::Runtime {
@@ -269,6 +262,9 @@ fn enter_container(
         move_init(planner, unit.clone(), below);
     }
     join(planner, request.namespaces, container, host);
+    if host.privileged {
+        planner.init(InitOp::Open(Gate::Joined), Field::default());
+    }
     Ok(())
 }
 

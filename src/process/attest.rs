@@ -3,9 +3,7 @@
 //! The kernel shows all of it in one text, `/proc/self/status` (proc_pid_status(5)); where the container has
 //! no procfs of its own, init asks for each part. Init calls this: it allocates nothing.
 
-use std::os::fd::RawFd;
-
-use crate::execute::init::{EMPTY, Init};
+use crate::execute::init::Init;
 use crate::plan::Slot;
 use crate::plan::op::Attestation;
 use crate::sys::credentials::{self, CapabilitySets};
@@ -16,7 +14,7 @@ use crate::sys::{Errno, Result, fs};
 /// Compares; EPERM with the part that is another. What comes back are the signals that init may have inherited
 /// as ignored, which the same text tells.
 pub fn attest(init: &Init<'_>, planned: &Attestation) -> Result<SignalSet> {
-    let found = match of_status(init.slot(Slot::PROC)) {
+    let found = match of_status(init) {
         Some(found) => found,
         None => of_calls(planned)?,
     };
@@ -58,13 +56,15 @@ fn difference(found: &Found, planned: &Attestation) -> Option<&'static [u8]> {
 
 /// None where there is no procfs, or where its text is longer than this, with a thousand groups.
 #[inline(never)]
-fn of_status(proc: RawFd) -> Option<Found> {
-    if proc == EMPTY {
+fn of_status(init: &Init<'_>) -> Option<Found> {
+    if !init.has(Slot::PROC) {
         return None;
     }
+    let status = fs::openat(init.slot(Slot::PROC), c"self/status", libc::O_RDONLY, 0).ok()?;
     let mut text = [0; 4096];
-    let length = fs::read_small(proc, c"self/status", &mut text).ok()?;
-    parse(&text[..length])
+    let length = fs::read(status, &mut text);
+    init.done_with(status);
+    parse(&text[..length.ok()?])
 }
 
 fn parse(status: &[u8]) -> Option<Found> {
@@ -126,13 +126,10 @@ fn of_calls(planned: &Attestation) -> Result<Found> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-
     use super::*;
 
     #[test]
     fn the_status_tells_the_same_as_the_calls() {
-        let proc = std::fs::File::open("/proc").unwrap();
         let planned = Attestation {
             uid: 0,
             gid: 0,
@@ -140,7 +137,7 @@ mod tests {
             bounding: 0,
             no_new_privileges: false,
         };
-        let found = of_status(proc.as_raw_fd()).unwrap();
+        let found = parse(&std::fs::read("/proc/self/status").unwrap()).unwrap();
         assert!(
             found.ignored.contains(libc::SIGPIPE),
             "the standard library ignores it"
@@ -150,7 +147,6 @@ mod tests {
         assert_eq!(asked.ignored, SignalSet::ALL);
         let ignored = SignalSet::ALL;
         assert_eq!(Found { ignored, ..found }, asked);
-        assert_eq!(of_status(EMPTY), None);
     }
 
     #[test]

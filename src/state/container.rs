@@ -14,11 +14,12 @@ use serde::Serialize;
 use super::cgroup::Cgroup;
 use super::destroy;
 use super::directory::{
-    CONFIG, RECORD, UNFINISHED, exists, is_linked, open_at, open_directory, read_file, unlink,
+    CONFIG, Identity, RECORD, UNFINISHED, exists, identity, is_linked, open_at, open_directory,
+    read_file, unlink,
 };
 use super::gate::{self, Gate, Waiting};
 use super::identity::{self, Process};
-use super::lock::{self, Lock, lock, try_lock};
+use super::lock::{self, Lock, lock, lock_known, try_lock};
 use super::record::{Record, Stage};
 use super::root::{Id, Root};
 use crate::cgroups::freeze;
@@ -66,6 +67,8 @@ pub struct Container {
     next: Option<Record>,
     /// Whether there may be a start gate.
     gate: bool,
+    /// Of the directory, for who made it.
+    identity: Option<Identity>,
 }
 
 impl Container {
@@ -81,6 +84,7 @@ impl Container {
             record: Record::parse(&text)?,
             next: None,
             gate: true,
+            identity: None,
         })
     }
 
@@ -97,6 +101,7 @@ impl Container {
                 record: Record::parse(&text)?,
                 next: None,
                 gate: true,
+                identity: None,
             },
             lock,
         ))
@@ -105,7 +110,10 @@ impl Container {
     /// Locks it again, after the lock was given back: others may have deleted it. What the record says of the way
     /// out nobody changes.
     pub fn lock_again(&self) -> Result<Lock> {
-        lock(&self.root, &self.directory, &self.id)
+        match self.identity {
+            Some(known) => lock_known(&self.root, &self.directory, known, &self.id),
+            None => lock(&self.root, &self.directory, &self.id),
+        }
     }
 
     /// Takes the id, for `create`: makes the directory and locks it. The record, at
@@ -156,7 +164,8 @@ impl Container {
         // is what it wrote first.
         let used =
             exists(directory.as_fd(), RECORD)? || was_there && exists(directory.as_fd(), CONFIG)?;
-        if used || !is_linked(&parent, &directory, id)? {
+        let held = identity(&directory, id)?;
+        if used || !is_linked(&parent, held, id)? {
             return Err(taken());
         }
         Ok((
@@ -167,6 +176,7 @@ impl Container {
                 record: Record::default(),
                 next: None,
                 gate: false,
+                identity: Some(held),
             },
             lock,
         ))

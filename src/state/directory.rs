@@ -71,13 +71,21 @@ pub(super) fn exists(directory: BorrowedFd<'_>, name: &str) -> Result<bool> {
     }
 }
 
-/// Whether the directory we hold is still the one that has the id: `delete` may have been faster.
-pub(super) fn is_linked(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<bool> {
+/// Which directory: device and inode.
+pub(super) type Identity = (libc::dev_t, libc::ino_t);
+
+/// That of the directory we hold.
+pub(super) fn identity(directory: &OwnedFd, id: &Id) -> Result<Identity> {
     let held = fstat(directory)
         .map_err(Errno::from)
         .act(|| format!("cannot look at the directory of {id}"))?;
+    Ok((held.st_dev, held.st_ino))
+}
+
+/// Whether the directory we hold is still the one that has the id: `delete` may have been faster.
+pub(super) fn is_linked(root: &OwnedFd, held: Identity, id: &Id) -> Result<bool> {
     match fstatat(root, id.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(named) => Ok(named.st_ino == held.st_ino && named.st_dev == held.st_dev),
+        Ok(named) => Ok((named.st_dev, named.st_ino) == held),
         Err(NixErrno::ENOENT) => Ok(false),
         Err(errno) => Err(Failure::system(
             format!("cannot look at the directory of {id}"),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 
 use super::container::does_not_exist;
-use super::directory::{is_linked, open_at};
+use super::directory::{Identity, identity, is_linked, open_at};
 use super::root::Id;
 use crate::error::{Act, Code, Failure, Result};
 use crate::sys::{Errno, fs};
@@ -52,13 +52,27 @@ pub(super) fn is_locked(directory: &OwnedFd) -> Result<bool> {
 
 /// Takes the lock, or says who holds it when the time is over.
 pub(super) fn lock(root: &OwnedFd, directory: &Arc<OwnedFd>, id: &Id) -> Result<Lock> {
-    lock_within(directory, id, LOCK_DEADLINE).and_then(|lock| {
-        match is_linked(root, directory, id)? {
-            true => Ok(lock),
-            // The holder before us was `delete`.
-            false => Err(does_not_exist()),
-        }
-    })
+    let lock = lock_within(directory, id, LOCK_DEADLINE)?;
+    still_linked(lock, root, identity(directory, id)?, id)
+}
+
+/// The same for a directory that is known already.
+pub(super) fn lock_known(
+    root: &OwnedFd,
+    directory: &Arc<OwnedFd>,
+    known: Identity,
+    id: &Id,
+) -> Result<Lock> {
+    let lock = lock_within(directory, id, LOCK_DEADLINE)?;
+    still_linked(lock, root, known, id)
+}
+
+fn still_linked(lock: Lock, root: &OwnedFd, held: Identity, id: &Id) -> Result<Lock> {
+    match is_linked(root, held, id)? {
+        true => Ok(lock),
+        // The holder before us was `delete`.
+        false => Err(does_not_exist()),
+    }
 }
 
 fn lock_within(directory: &Arc<OwnedFd>, id: &Id, time: Duration) -> Result<Lock> {

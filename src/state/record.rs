@@ -69,6 +69,9 @@ pub struct Record {
     /// Descriptors from 3 on that the program was given (`--preserve-fds`, LISTEN_FDS).
     #[serde(default)]
     pub kept_descriptors: u32,
+    /// By criu, which may have given it clocks of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
     /// `--no-new-keyring`, which `exec` takes over.
     #[serde(default)]
     pub keeps_keyring: bool,

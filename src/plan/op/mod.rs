@@ -105,6 +105,8 @@ pub enum Gate {
     TreeCopied = 11,
     /// The runtime has mapped the ids of that copy.
     TreeMapped = 12,
+    /// Init has joined the container's namespaces, and joins no other.
+    Joined = 13,
 }
 
 impl Gate {
@@ -119,9 +121,11 @@ impl Gate {
             | Self::Moved
             | Self::NetworkMade
             | Self::TreeMapped => Actor::Runtime,
-            Self::MountsReady | Self::Prepared | Self::ListenerExpected | Self::TreeCopied => {
-                Actor::Init
-            }
+            Self::MountsReady
+            | Self::Prepared
+            | Self::ListenerExpected
+            | Self::TreeCopied
+            | Self::Joined => Actor::Init,
         }
     }
 
@@ -140,6 +144,7 @@ impl Gate {
             Self::NetworkMade => "the network namespace is made",
             Self::TreeCopied => "the tree is copied",
             Self::TreeMapped => "its ids are mapped",
+            Self::Joined => "the container's namespaces are joined",
         }
     }
 }

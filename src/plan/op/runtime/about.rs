@@ -132,7 +132,7 @@ impl RuntimeOp {
                 "Init compares itself where the runtime may not look, and is given what to compare with.";
             Self::LookAtNamespaces { .. } => Namespaces, "proc_pid_ns(5)", [openat fstat],
                 "While the process joins them: what it is then found in has to be what the container was in before.";
-            Self::VerifyNamespaces { .. } => Handover, "proc_pid_ns(5)", [openat fstat],
+            Self::VerifyNamespaces { .. } => Namespaces, "proc_pid_ns(5)", [openat fstat],
                 "A join that went wrong unnoticed would be a program outside of its container.";
             Self::WritePidFile { .. } => Handover, "rename(2)", [openat write rename fstat],
                 "Engines read the pid from a file, which must never be seen half-written.";
