@@ -32,7 +32,9 @@ impl Signals {
             let received = signal::next(self.fd.as_raw_fd())?;
             match received {
                 // What we send ourselves is no request of anybody.
-                Some(received) if received.sender == std::process::id() => {}
+                Some(received)
+                    if received.signal != libc::SIGCHLD
+                        && received.sender == std::process::id() => {}
                 received => return Ok(received.map(|received| received.signal)),
             }
         }

@@ -82,7 +82,7 @@ impl InitOp {
             Self::CopyUp { .. } => Mounts, "copy_file_range(2)",
                 [sendfile openat2 openat getdents64 fstat mkdirat readlinkat symlinkat fchownat fchmod],
                 "What the image has there would be hidden by the tmpfs; the option tmpcopyup wants it to be seen.";
-            Self::CloneTree { .. } => Mounts, "open_tree(2)", [open_tree],
+            Self::CloneTree { .. } => Mounts, "open_tree(2)", [open_tree open_tree_attr mount_setattr],
                 "A detached copy can be changed before it is attached, and its source cannot be swapped in between.";
             Self::SetAttributes { .. } => Mounts, "mount_setattr(2)", [mount_setattr],
                 "A bind mount takes its flags from its source; these are the ones asked for, set before anybody sees it.";

@@ -72,7 +72,7 @@ impl RuntimeOp {
             Self::MakeUserNamespace { .. } => Mounts, "mount_setattr(2)",
                 [clone3 openat write getpid pidfd_send_signal waitid],
                 "The kernel takes the map of a mount from a user namespace; this one is there for nothing else.";
-            Self::CloneTree { .. } => Mounts, "open_tree(2)", [open_tree mount_setattr],
+            Self::CloneTree { .. } => Mounts, "open_tree(2)", [open_tree open_tree_attr mount_setattr],
                 "In the container's user namespace this source could not be reached or copied any more.";
             Self::RespectFlags { .. } => Mounts, "mount_setattr(2)", [fstatfs statvfs],
                 "A container with a user namespace may not take away what the host restricted.";
