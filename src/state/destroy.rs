@@ -47,8 +47,9 @@ pub fn destroy(root: &Root, id: &Id, thoroughness: Thoroughness) -> Result<Vec<F
     match (Container::open_locked(root, id), thoroughness) {
         (Ok((container, _lock)), Thoroughness::Force) => remove(&container),
         (Ok((container, _lock)), Thoroughness::OnlyStopped) => {
-            refuse_living(id, container.status_locked()?)?;
-            remove(&container)
+            let status = container.status_locked()?;
+            refuse_living(id, status)?;
+            remove_all(&container, container.cgroup()?, status == Status::Stopped)
         }
         (Err(failure), Thoroughness::Force)
             if matches!(failure.code, Code::NotFound | Code::State) =>
@@ -67,7 +68,7 @@ pub struct Held {
     pub container: Container,
     /// Its cgroup, held since.
     pub cgroup: Option<Cgroup>,
-    /// Init was waited for.
+    /// Whether init has.
     pub has_ended: bool,
 }
 
