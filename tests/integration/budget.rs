@@ -9,7 +9,7 @@ use crate::harness::{Lab, tests};
 tests!(a_run_makes_no_more_system_calls_than_its_budget);
 
 /// Those of the runtime, of init and of the program; a debug build makes thirty more than the release. Who needs more says in docs/performance.md what for.
-const BUDGET: usize = 460;
+const BUDGET: usize = 410;
 
 fn a_run_makes_no_more_system_calls_than_its_budget(lab: &Lab) {
     lab.need_corten("a peer has a budget of its own");

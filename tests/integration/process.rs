@@ -36,6 +36,7 @@ tests![
     a_personality_is_set,
     the_program_leads_its_session,
     the_program_has_default_signal_dispositions,
+    signals_that_the_caller_ignores_are_not_ignored_inside,
     a_session_keyring_is_new_unless_told_otherwise,
     a_container_without_a_process_can_be_created_but_not_started,
 ];
@@ -455,9 +456,24 @@ fn the_program_has_default_signal_dispositions(lab: &Lab) {
         .within(lab, "trap '' PIPE USR1; exec \"$@\"");
     for line in call.done().ok().lines() {
         let value = u64::from_str_radix(line.split_once(":\t").unwrap().1, 16).unwrap();
-        // What the caller ignores stays ignored by POSIX; SIGPIPE is what Rust itself ignores.
+        // What the caller ignores stays ignored by POSIX, and with runc; SIGPIPE is what Rust itself ignores.
         assert_eq!(value & !(1 << 12) & !(1 << 9) & 0x7fff_ffff, 0, "{line}");
     }
+}
+
+fn signals_that_the_caller_ignores_are_not_ignored_inside(lab: &Lab) {
+    lab.need_corten("runc keeps what its caller ignores");
+    const NONE: &str = "SigIgn:\t0000000000000000\n";
+    let ignoring = "trap '' HUP PIPE USR1; exec \"$@\"";
+    let look = ["grep", "SigIgn", "/proc/self/status"];
+    let mut bundle = lab.bundle();
+    bundle.args(&look);
+    let run = lab.run_call(&bundle, &[], &lab.id()).within(lab, ignoring);
+    assert_eq!(run.done().ok().out, NONE);
+    let container = lab.start(&lab.sleeper());
+    let exec = lab.call(&[&["exec", &container.id], &look[..]].concat());
+    assert_eq!(exec.within(lab, ignoring).done().ok().out, NONE);
+    container.end();
 }
 
 fn a_session_keyring_is_new_unless_told_otherwise(lab: &Lab) {
