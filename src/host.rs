@@ -111,6 +111,30 @@ const CAP_SYS_RESOURCE: u32 = 24;
 impl Host {
     /// Asks the kernel what this configuration depends on, with the process that is to run.
     pub fn probe(spec: &Spec, process: Option<&Process>, own: &Own) -> Result<Self> {
+        let cgroup = |filter| {
+            let linux = spec.linux.as_ref();
+            let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+            let cgroup = CgroupHost::probe(path, filter)?;
+            match linux {
+                Some(linux) if sets_limits(&linux.resources) => cgroup.with_holders(),
+                _ => Ok(cgroup),
+            }
+        };
+        Self::with_cgroups(spec, process, own, cgroup)
+    }
+
+    /// The same for who joins a container that is there: its cgroup is made, and what the host has of them does not
+    /// matter any more.
+    pub fn probe_to_join(spec: &Spec, process: Option<&Process>, own: &Own) -> Result<Self> {
+        Self::with_cgroups(spec, process, own, CgroupHost::mounted)
+    }
+
+    fn with_cgroups(
+        spec: &Spec,
+        process: Option<&Process>,
+        own: &Own,
+        cgroup: impl FnOnce(DeviceFilter) -> Result<CgroupHost>,
+    ) -> Result<Self> {
         let Own {
             euid,
             egid,
@@ -125,8 +149,6 @@ impl Host {
         } else {
             DeviceFilter::NotPermitted
         };
-        let cgroups_path = linux.and_then(|linux| linux.cgroups_path.as_deref());
-        let cgroup = CgroupHost::probe(cgroups_path, filter)?;
         let asks = |label: Option<&String>| label.is_some_and(|label| !label.is_empty());
         let asks_apparmor = asks(process.and_then(|process| process.apparmor_profile.as_ref()));
         let asks_selinux = asks(process.and_then(|process| process.selinux_label.as_ref()))
@@ -141,10 +163,7 @@ impl Host {
             apparmor: asks_apparmor && has_apparmor(),
             selinux: asks_selinux && has_selinux(),
             limits: OwnLimits::probe(has(CAP_SYS_RESOURCE), process)?,
-            cgroup: match linux {
-                Some(linux) if sets_limits(&linux.resources) => cgroup.with_holders()?,
-                _ => cgroup,
-            },
+            cgroup: cgroup(filter)?,
             resctrl: match linux.and_then(|linux| linux.intel_rdt.as_ref()) {
                 Some(_) => resctrl::run::mount()?,
                 None => None,

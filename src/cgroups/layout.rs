@@ -89,8 +89,8 @@ const COMMON: [&str; 4] = ["cpu", "io", "memory", "pids"];
 impl CgroupHost {
     /// Looks at the host. `cgroups_path` decides whether our own cgroup matters.
     pub fn probe(cgroups_path: Option<&str>, device_filter: DeviceFilter) -> Result<Self> {
-        let layout = probe_layout()?;
-        let controllers: Vec<String> = match layout {
+        let mounted = Self::mounted(device_filter)?;
+        let controllers: Vec<String> = match mounted.layout {
             Layout::Unified => read_line(c"/sys/fs/cgroup/cgroup.controllers")?,
             Layout::Hybrid => read_line(c"/sys/fs/cgroup/unified/cgroup.controllers")?,
         }
@@ -102,11 +102,21 @@ impl CgroupHost {
             _ => own_cgroup(&read(c"/proc/self/cgroup")?),
         };
         Ok(Self {
+            controllers,
+            own,
+            ..mounted
+        })
+    }
+
+    /// Only where the tree is mounted: nothing of what it controls.
+    pub fn mounted(device_filter: DeviceFilter) -> Result<Self> {
+        let layout = probe_layout()?;
+        Ok(Self {
             mount: layout.mount_point().to_owned(),
             layout,
-            controllers,
+            controllers: Vec::new(),
             v1: Vec::new(),
-            own,
+            own: None,
             device_filter,
             access: Access::Required,
             service: None,

@@ -1,6 +1,6 @@
 //! Another process in a container that is there.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,12 +13,16 @@ use crate::error::{Act, Code, Failure, Field, Result};
 use crate::execute::runtime::{Setting, Target};
 use crate::execute::{Created, Runtime};
 use crate::host::{Host, Own};
+use crate::log::Log;
 use crate::namespaces::plan::Namespaces;
-use crate::plan::check;
 use crate::plan::exec;
+use crate::plan::op::InitOp;
 use crate::plan::request::{Console, Keyring};
+use crate::plan::{Plan, check};
 use crate::process::terminal::{self, Stay};
-use crate::state::{Container, Record, Status};
+use crate::seccomp;
+use crate::state::kept::{self, Kept};
+use crate::state::{Cgroup, Container, Record, Status};
 use crate::supervise::{self, Signals, Supervised};
 
 /// Runs it; its exit status, or 0 when detached.
@@ -49,18 +53,34 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
 /// Up to the program's begin. What it took is let go of while the program runs, not after it.
 fn start(request: &ExecRequest, signals: &Signals) -> Result<Created> {
     let container = Container::open(&request.root, &request.id)?;
-    require_living(&container, request.when_paused)?;
-    let spec = config::parse(&container.config()?)?;
+    let (status, cgroup) = container.status_and_cgroup()?;
+    require_living(status, request.when_paused)?;
+    let Subject {
+        spec,
+        filter,
+        is_kept,
+    } = Subject::of(&container)?;
+    // Whoever gets its listener is asked anew.
+    let may_be_kept = filter
+        .as_ref()
+        .is_none_or(|filter| filter.listener.is_none());
     let process = process(request, &spec)?;
-    let host = Host::probe(&spec, Some(&process), &Own::probe()?)?;
+    let host = Host::probe_to_join(&spec, Some(&process), &Own::probe()?)?;
     let stay = match request.attachment {
         Attachment::Foreground => Stay::Foreground,
         Attachment::Detached => Stay::Detach,
     };
-    let target = target(&container, request)?;
+    let (cgroup_mount, directory) = match cgroup.map(Cgroup::into_descriptors) {
+        Some((mount, directory)) => (mount, Some(directory)),
+        None => {
+            let mount = cgroups::run::open_mount(&host.cgroup.mount)?;
+            (Arc::new(mount), None)
+        }
+    };
+    let target = target(&container, request, directory)?;
     let unit = unit(&container, &target, &host)?;
     let plan_request = plan_request(request, &container, &target, &spec, &process, stay, unit)?;
-    let plan = exec::process(&spec, &process, &plan_request, &host)?;
+    let plan = exec::process(&spec, &process, &plan_request, filter, &host)?;
     check::check(&plan)?;
     for warning in &plan.warnings {
         request.log.warn(warning);
@@ -73,7 +93,7 @@ fn start(request: &ExecRequest, signals: &Signals) -> Result<Created> {
         config: &[],
         data: Path::new("/"),
         state_directory: Path::new("/"),
-        cgroup_mount: Arc::new(cgroups::run::open_mount(&host.cgroup.mount)?),
+        cgroup_mount,
         signals,
         in_user_namespace: plan_request.namespaces & libc::CLONE_NEWUSER != 0,
         log: &request.log,
@@ -85,11 +105,61 @@ fn start(request: &ExecRequest, signals: &Signals) -> Result<Created> {
     if let Some(trace) = &request.trace {
         trace.finish_or_warn(&request.log);
     }
-    created
+    let created = created?;
+    if may_be_kept && !is_kept {
+        keep(&container, spec, &plan, &request.log);
+    }
+    Ok(created)
 }
 
-fn require_living(container: &Container, when_paused: WhenPaused) -> Result<()> {
-    match container.status()? {
+/// What a process joins.
+struct Subject {
+    spec: Spec,
+    filter: Option<seccomp::Filter>,
+    is_kept: bool,
+}
+
+impl Subject {
+    /// As an earlier `exec` has kept it, or as it stands in the container's configuration.
+    fn of(container: &Container) -> Result<Self> {
+        if let Some(Kept { spec, filter }) = kept::read(container) {
+            let filter = filter.map(|(instructions, flags)| seccomp::Filter {
+                instructions,
+                flags,
+                listener: None,
+                unknown: Vec::new(),
+            });
+            return Ok(Self {
+                spec,
+                filter,
+                is_kept: true,
+            });
+        }
+        let spec = config::parse(&container.config()?)?;
+        Ok(Self {
+            filter: exec::filter(&spec)?,
+            spec,
+            is_kept: false,
+        })
+    }
+}
+
+/// For the next `exec`. It costs the next one time if that fails, and nothing else.
+fn keep(container: &Container, spec: Spec, plan: &Plan, log: &Log) {
+    let filter = plan.init.iter().find_map(|step| match &step.op {
+        InitOp::LoadFilter {
+            instructions,
+            flags,
+        } => Some((&instructions[..], *flags)),
+        _ => None,
+    });
+    if let Err(failure) = kept::write(container, spec, filter) {
+        log.debug(|| failure.to_string());
+    }
+}
+
+fn require_living(status: Status, when_paused: WhenPaused) -> Result<()> {
+    match status {
         Status::Stopped => Err(Failure::new(
             Code::State,
             "cannot exec in a stopped container",
@@ -102,7 +172,11 @@ fn require_living(container: &Container, when_paused: WhenPaused) -> Result<()> 
     }
 }
 
-fn target(container: &Container, request: &ExecRequest) -> Result<Target> {
+fn target(
+    container: &Container,
+    request: &ExecRequest,
+    directory: Option<Arc<OwnedFd>>,
+) -> Result<Target> {
     let record = container.record();
     let cgroup = match &record.cgroup {
         None => None,
@@ -115,6 +189,7 @@ fn target(container: &Container, request: &ExecRequest) -> Result<Target> {
     Ok(Target {
         pid: record.pid,
         cgroup,
+        directory,
     })
 }
 

@@ -25,7 +25,7 @@ pub fn run(request: &MountsRequest, signals: &Signals) -> Result<()> {
         return Err(identity::not_running());
     }
     let spec = spec(&container, request)?;
-    let host = Host::probe(&spec, None, &Own::probe()?)?;
+    let host = Host::probe_to_join(&spec, None, &Own::probe()?)?;
     let bundle = container.record().bundle.clone();
     let create = CreateRequest {
         data: request.data.clone(),
@@ -46,6 +46,7 @@ pub fn run(request: &MountsRequest, signals: &Signals) -> Result<()> {
     let target = Target {
         pid: container.record().pid,
         cgroup: None,
+        directory: None,
     };
     let setting = Setting {
         record: container.record().clone(),

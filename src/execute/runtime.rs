@@ -64,6 +64,8 @@ pub struct Target {
     pub pid: i32,
     /// The container's cgroup, below the mount of cgroup v2, if it has one of its own.
     pub cgroup: Option<cgroups::plan::CgroupPath>,
+    /// That one, if it was found under its number.
+    pub directory: Option<Arc<OwnedFd>>,
 }
 
 /// The parent's side of a plan under way.

@@ -8,6 +8,7 @@ use seccompiler::sock_filter;
 
 use crate::config::Pairs;
 use crate::error::{Failure, Field, Result};
+use crate::seccomp;
 
 /// The program keeps the groups of the caller: rootless, they may be a right that no id map can give.
 pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
@@ -69,17 +70,10 @@ pub fn filter(annotations: &Pairs<String>) -> Result<Option<Vec<sock_filter>>> {
     };
     let wrong = |text| Failure::config(Field::key("annotations", FILTER), text);
     let bytes = base64(text).ok_or_else(|| wrong("is not base64"))?;
-    let (instructions, rest) = bytes.as_chunks::<8>();
-    if instructions.is_empty() || !rest.is_empty() {
-        return Err(wrong("is not a program: instructions have 8 bytes"));
-    }
-    let instruction = |&[a, b, jt, jf, w, x, y, z]: &[u8; 8]| sock_filter {
-        code: u16::from_ne_bytes([a, b]),
-        jt,
-        jf,
-        k: u32::from_ne_bytes([w, x, y, z]),
-    };
-    Ok(Some(instructions.iter().map(instruction).collect()))
+    let instructions = seccomp::from_bytes(&bytes).filter(|program| !program.is_empty());
+    let program =
+        instructions.ok_or_else(|| wrong("is not a program: instructions have 8 bytes"))?;
+    Ok(Some(program))
 }
 
 /// RFC 4648, section 4; padding may be missing.

@@ -56,14 +56,25 @@ fn pid_namespace_for(namespaces: i32, host: &Host) -> (i32, i32) {
     if host.privileged { (pid, 0) } else { (0, pid) }
 }
 
+/// The filter of a process that joins.
+pub fn filter(spec: &Spec) -> Result<Option<seccomp::Filter>> {
+    let linux = spec.linux.as_deref();
+    linux.map_or(Ok(None), |linux| filter::of(spec, linux, Start::Now))
+}
+
 /// The plan of `exec`: the same process, in namespaces that are there.
-pub fn process(spec: &Spec, process: &Process, request: &ExecRequest, host: &Host) -> Result<Plan> {
+pub fn process(
+    spec: &Spec,
+    process: &Process,
+    request: &ExecRequest,
+    filter: Option<seccomp::Filter>,
+    host: &Host,
+) -> Result<Plan> {
     let linux = spec
         .linux
         .as_ref()
         .ok_or_else(|| Failure::config(Field::new("linux"), "is required"))?;
     let mut planner = Planner::default();
-    let filter = filter::of(spec, linux, Start::Now)?;
     let in_user_namespace = request.namespaces & libc::CLONE_NEWUSER != 0;
     let circumstances = Circumstances {
         process,
@@ -136,11 +147,7 @@ fn hand_over(
     // Before the gate: the runtime may be gone as soon as it has opened the next one. Until then init
     // reads the end of its stream if the runtime dies.
     planner.init(InitOp::OutliveRuntime, Field::default());
-    planner.meet(Gate::Prepared);
-    // While the runtime writes down who it is, if the filter lets init wait for what the runtime then says.
-    if let Some((op, _)) = load.take_if(|_| lets_wait) {
-        planner.init(op, Field::new("linux.seccomp"));
-    }
+    let before = planner.runtime_steps().len();
     limits::from_outside(planner, circumstances)?;
     if circumstances.process.terminal && request.console == Console::Runtime {
         planner.runtime(RuntimeOp::ReceiveTerminal, Field::new("process.terminal"));
@@ -150,6 +157,14 @@ fn hand_over(
         request.pid_file.as_deref(),
         request.pidfd_socket.as_deref(),
     )?;
+    // With nothing to do before the program begins, the runtime need not hear that init is ready for it.
+    if planner.runtime_steps().len() > before {
+        planner.meet_at(before, Gate::Prepared);
+    }
+    // While the runtime does that, if the filter lets init wait for what the runtime then says.
+    if let Some((op, _)) = load.take_if(|_| lets_wait) {
+        planner.init(op, Field::new("linux.seccomp"));
+    }
     planner.meet(Gate::Recorded);
     if let Some((op, _)) = load {
         planner.init(op, Field::new("linux.seccomp"));

@@ -142,6 +142,18 @@ impl Planner {
         }
     }
 
+    /// The same, the runtime's part in front of what it did last: its steps from that place on come behind the gate.
+    pub fn meet_at(&mut self, place: usize, gate: Gate) {
+        let behind = self.plan.runtime.split_off(place);
+        self.meet(gate);
+        self.plan.runtime.extend(behind);
+    }
+
+    /// What the runtime does after the clone, so far.
+    pub fn runtime_steps(&self) -> &[Step<RuntimeOp>] {
+        &self.plan.runtime
+    }
+
     /// A new place for a descriptor.
     pub fn slot(&mut self) -> Slot {
         let slot = Slot::new(self.plan.slots);

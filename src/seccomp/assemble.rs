@@ -24,6 +24,27 @@ pub const ANY_BIT: u16 = 0x45;
 /// The verdict.
 pub const RETURN: u16 = 0x06;
 
+/// The instructions of a program as the kernel takes it: eight bytes each, in this machine's order. None if bytes are left over.
+pub fn from_bytes(bytes: &[u8]) -> Option<Vec<sock_filter>> {
+    let (instructions, []) = bytes.as_chunks::<8>() else {
+        return None;
+    };
+    let instruction = |&[a, b, jt, jf, w, x, y, z]: &[u8; 8]| sock_filter {
+        code: u16::from_ne_bytes([a, b]),
+        jt,
+        jf,
+        k: u32::from_ne_bytes([w, x, y, z]),
+    };
+    Some(instructions.iter().map(instruction).collect())
+}
+
+/// The way back.
+pub fn to_bytes(instruction: &sock_filter) -> [u8; 8] {
+    let [a, b] = instruction.code.to_ne_bytes();
+    let [w, x, y, z] = instruction.k.to_ne_bytes();
+    [a, b, instruction.jt, instruction.jf, w, x, y, z]
+}
+
 /// How far a conditional jump may reach here: two short of 255, for the stones of both its ways.
 const REACH: usize = 253;
 

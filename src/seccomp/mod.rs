@@ -36,6 +36,7 @@ pub mod tables;
 mod tests;
 mod words;
 
+pub use assemble::{from_bytes, to_bytes};
 pub use plan::{Filter, Listener, compile};
 pub use tables::Arch;
 pub use words::{actions, archs, known_flags, operators};

@@ -78,6 +78,11 @@ impl Cgroup {
         self.directory.as_fd()
     }
 
+    /// The mount and the directory, for who needs no more of it.
+    pub fn into_descriptors(self) -> (Arc<OwnedFd>, Arc<OwnedFd>) {
+        (self.mount, self.directory)
+    }
+
     /// Whether no process is in it and below it. One that is gone is empty.
     pub fn is_empty(&self) -> Result<bool> {
         match read_value(self.directory(), c"cgroup.events") {

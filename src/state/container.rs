@@ -270,35 +270,30 @@ impl Container {
 
     /// Init, if it is alive. Not being able to tell is an error.
     pub fn process(&self) -> Result<Option<Process>> {
-        if self.record.pid <= 0 || self.record.boot_id != identity::boot_id()? {
+        if !self.has_begun()? {
             return Ok(None);
         }
         Process::find(self.record.pid, self.record.start_time)
     }
 
     fn is_alive(&self) -> Result<bool> {
+        Ok(self.has_begun()? && identity::is_alive(self.record.pid, self.record.start_time)?)
+    }
+
+    /// Whether Init was made since the machine was booted.
+    fn has_begun(&self) -> Result<bool> {
         Ok(self.record.pid > 0
-            && self.record.boot_id == identity::boot_id()?
-            && identity::is_alive(self.record.pid, self.record.start_time)?)
+            && identity::is_of_this_boot(self.directory(), &self.record.boot_id)?)
     }
 
     /// The status now, for a command that holds no lock.
     pub fn status(&self) -> Result<Status> {
-        if self.is_being_made()? {
-            return Ok(Status::Creating);
-        }
-        self.status_locked()
+        Ok(self.status_and_cgroup()?.0)
     }
 
     /// The status now, for the holder of the lock, which knows that no `create` is at work.
     pub fn status_locked(&self) -> Result<Status> {
-        // Init dies with a `create` that does not finish, so a record still at Creating is stopped.
-        if self.record.stage == Stage::Creating {
-            return Ok(Status::Stopped);
-        }
-        // The gate first: death opens it as well as `start`, and who is alive afterwards has not died before.
-        let gate = gate::look(self.directory.as_fd())?;
-        self.status_at(gate)
+        Ok(self.status_among_the_made()?.0)
     }
 
     /// The same for `start`, with Init if it waits.
@@ -307,7 +302,7 @@ impl Container {
             return Ok((Status::Stopped, None));
         }
         // Before the gate: a frozen Init takes no connections, and behind those of others one would wait for ever.
-        if self.is_frozen()? {
+        if is_frozen(self.cgroup()?.as_ref())? {
             let status = match self.is_alive()? {
                 true => Status::Paused,
                 false => Status::Stopped,
@@ -324,15 +319,32 @@ impl Container {
         Ok((status, waiting))
     }
 
-    fn status_at(&self, gate: Gate) -> Result<Status> {
+    /// The status now, for a command that holds no lock and goes on with the cgroup; that of a container that has
+    /// ended nobody looks for.
+    pub fn status_and_cgroup(&self) -> Result<(Status, Option<Cgroup>)> {
+        if self.is_being_made()? {
+            return Ok((Status::Creating, None));
+        }
+        self.status_among_the_made()
+    }
+
+    fn status_among_the_made(&self) -> Result<(Status, Option<Cgroup>)> {
+        // Init dies with a `create` that does not finish, so a record still at Creating is stopped.
+        if self.record.stage == Stage::Creating {
+            return Ok((Status::Stopped, None));
+        }
+        // The gate first: death opens it as well as `start`, and who is alive afterwards has not died before.
+        let gate = gate::look(self.directory.as_fd())?;
         if !self.is_alive()? {
-            return Ok(Status::Stopped);
+            return Ok((Status::Stopped, None));
         }
-        match gate {
-            _ if self.is_frozen()? => Ok(Status::Paused),
-            Gate::Closed => Ok(Status::Created),
-            Gate::Passed => Ok(Status::Running),
-        }
+        let cgroup = self.cgroup()?;
+        let status = match gate {
+            _ if is_frozen(cgroup.as_ref())? => Status::Paused,
+            Gate::Closed => Status::Created,
+            Gate::Passed => Status::Running,
+        };
+        Ok((status, cgroup))
     }
 
     /// Whether a `create` is at work, for a command that holds no lock.
@@ -362,11 +374,6 @@ impl Container {
                 .map(Some)
                 .act(|| "cannot open the directory of the notify socket"),
         }
-    }
-
-    fn is_frozen(&self) -> Result<bool> {
-        self.cgroup()?
-            .map_or(Ok(false), |cgroup| freeze::frozen(cgroup.directory()))
     }
 
     fn is_locked(&self) -> Result<bool> {
@@ -401,6 +408,10 @@ impl Container {
     fn cannot_write(&self, name: &str) -> String {
         format!("cannot write {name} of container {}", self.id)
     }
+}
+
+fn is_frozen(cgroup: Option<&Cgroup>) -> Result<bool> {
+    cgroup.map_or(Ok(false), |cgroup| freeze::frozen(cgroup.directory()))
 }
 
 /// `container does not exist`, word for word what engines match on.

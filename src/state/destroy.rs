@@ -17,7 +17,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::cgroup::Cgroup;
 use super::container::{Container, Status};
-use super::directory::{CONFIG, RECORD, read_file, unlink};
+use super::directory::{CONFIG, KEPT, RECORD, read_file, unlink};
 use super::lock::{Lock, lock};
 use super::record::{CgroupRecord, Remains, Undo};
 use super::root::{Id, Root};
@@ -320,7 +320,16 @@ pub(super) fn forget(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<()>
     for name in [CONFIG, RECORD] {
         unlink(directory, name)?;
     }
-    match unlinkat(root, id.as_str(), UnlinkatFlags::RemoveDir) {
+    let remove = || unlinkat(root, id.as_str(), UnlinkatFlags::RemoveDir);
+    let removed = remove().or_else(|errno| match errno {
+        // Few containers have it.
+        NixErrno::ENOTEMPTY => {
+            unlinkat(directory, KEPT, UnlinkatFlags::NoRemoveDir).ok();
+            remove()
+        }
+        errno => Err(errno),
+    });
+    match removed {
         Ok(()) | Err(NixErrno::ENOENT) => Ok(()),
         // That, and what a lost record would have named: an overlay's directories, the notify socket.
         Err(NixErrno::ENOTEMPTY | NixErrno::EEXIST) => remove_tree(Path::new(&format!(

@@ -18,6 +18,8 @@ use crate::sys::Errno;
 pub(super) const RECORD: &str = "state.json";
 /// The name of the frozen configuration.
 pub(super) const CONFIG: &str = "config.json";
+/// The name of what an `exec` has kept for the next.
+pub(super) const KEPT: &str = "exec.kept";
 /// What is written before it is renamed.
 pub(super) const UNFINISHED: &str = ".unfinished";
 /// No record or configuration is longer; annotations may take megabytes.

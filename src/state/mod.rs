@@ -6,6 +6,7 @@
 //! ```text
 //! state.json    the record: written before the first side effect, again when created
 //! config.json   a frozen copy of what `create` read; later changes in the bundle mean nothing
+//! exec.kept     what the first `exec` found out for the next ones
 //! start.sock    the start gate: Init listens, `start` connects; it closes when the program runs
 //! ```
 //!
@@ -22,7 +23,7 @@
 //!
 //! [`root`] says where, [`record`] what, `directory.rs` in which files, [`container`] puts them together, `lock.rs` lets in one
 //! at a time, [`identity`] knows
-//! processes, [`members`] finds all of a container, [`gate`] is the outer side of the start gate, [`report`] what `state` prints, [`hooks`] those of later
+//! processes, [`kept`] what an `exec` leaves to the next, [`members`] finds all of a container, [`gate`] is the outer side of the start gate, [`report`] what `state` prints, [`hooks`] those of later
 //! commands,
 //! [`mod@destroy`] the way out.
 
@@ -33,6 +34,7 @@ mod directory;
 pub mod gate;
 pub mod hooks;
 pub mod identity;
+pub mod kept;
 mod lock;
 pub mod members;
 pub mod record;
@@ -40,6 +42,7 @@ pub mod report;
 pub mod root;
 pub mod time;
 
+pub use cgroup::Cgroup;
 pub use container::{Container, Status};
 pub use destroy::{Thoroughness, destroy};
 pub use lock::Lock;

@@ -20,6 +20,8 @@ tests![
     unknown_calls_are_skipped_with_a_warning,
     a_listener_gets_the_descriptor_and_the_state,
     a_listener_that_is_not_there_is_refused,
+    what_the_first_exec_compiled_holds_for_later_ones,
+    what_an_exec_has_kept_for_another_configuration_is_not_used,
     metadata_without_a_listener_is_refused,
     an_errno_for_an_action_without_one_is_refused,
     a_terminal_has_its_size_and_is_the_console,
@@ -225,6 +227,64 @@ fn a_listener_gets_the_descriptor_and_the_state(lab: &Lab) {
     assert_eq!(state["state"]["id"], container.id);
     assert_eq!(state["state"]["status"], "creating");
     assert_eq!(state["state"]["annotations"]["key"], "value");
+    container.end();
+}
+
+/// No directory can be made.
+fn without_mkdir(lab: &Lab) -> Bundle {
+    let mut bundle = lab.sleeper();
+    let rule = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 17});
+    bundle.set("/linux/seccomp", profile(json!([rule])));
+    bundle
+}
+
+/// What an `exec` says that tries to make one, and how many filters it has.
+const MKDIR: [&str; 3] = [
+    "sh",
+    "-c",
+    "mkdir /x; grep Seccomp_filters: /proc/self/status",
+];
+
+fn what_the_first_exec_compiled_holds_for_later_ones(lab: &Lab) {
+    let container = lab.start(&without_mkdir(lab));
+    let kept = lab.root.join(&container.id).join("exec.kept");
+    let mut texts = Vec::new();
+    for _ in 0..3 {
+        let done = container.exec(&MKDIR);
+        assert!(done.err.contains("File exists"), "{done:?}");
+        assert_eq!(done.lines(), ["Seccomp_filters:\t1"]);
+        if lab.is_corten() {
+            texts.push(fs::read(&kept).unwrap());
+        }
+    }
+    assert!(texts.windows(2).all(|pair| pair[0] == pair[1]));
+    if lab.is_corten() {
+        // Half of it is as none, and is replaced by the whole.
+        fs::write(&kept, &texts[0][..texts[0].len() - 4]).unwrap();
+        let done = container.exec(&MKDIR);
+        assert!(done.err.contains("File exists"), "{done:?}");
+        assert_eq!(fs::read(&kept).unwrap(), texts[0]);
+    }
+    let directory = lab.root.join(&container.id);
+    container.end();
+    assert!(!directory.exists());
+}
+
+fn what_an_exec_has_kept_for_another_configuration_is_not_used(lab: &Lab) {
+    if !lab.is_corten() {
+        skip("what is kept between two calls is each runtime's own");
+    }
+    let container = lab.start(&without_mkdir(lab));
+    assert!(container.exec(&MKDIR).err.contains("File exists"));
+    let directory = lab.root.join(&container.id);
+    let config = directory.join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    let (before, behind) = text.split_once("\"errnoRet\"").unwrap();
+    // EDOM, and no byte more.
+    let behind = behind.replacen("17", "33", 1);
+    fs::write(&config, format!("{before}\"errnoRet\"{behind}")).unwrap();
+    let done = container.exec(&MKDIR);
+    assert!(done.err.contains("argument out of domain"), "{done:?}");
     container.end();
 }
 

@@ -211,7 +211,14 @@ fn exec_into(config: &Value, cgroup: Option<String>, unit: Option<String>, host:
         below_unit: String::new(),
         keyring: Keyring::New,
     };
-    exec::process(&spec, &process, &request, host).unwrap()
+    exec::process(
+        &spec,
+        &process,
+        &request,
+        exec::filter(&spec).unwrap(),
+        host,
+    )
+    .unwrap()
 }
 
 fn unprivileged() -> Host {

@@ -169,10 +169,11 @@ impl<'a> Runtime<'a> {
             return Ok(());
         };
         let path = of_container.below(below)?;
-        let mut cgroup = cgroups::run::open(self.cgroup_mount.as_fd(), &path)?;
-        if cgroup.is_none() && below.is_empty() {
-            cgroup = self.cgroup_of(target.pid)?;
-        }
+        let cgroup = match (&target.directory, below) {
+            (Some(found), "") => Some(found.try_clone().act(|| "cannot hold the cgroup")?),
+            (None, "") => self.cgroup_of(target.pid)?,
+            _ => cgroups::run::open(self.cgroup_mount.as_fd(), &path)?,
+        };
         let cgroup = cgroup.ok_or_else(|| {
             Failure {
                 code: Code::State,

@@ -80,7 +80,7 @@ impl RuntimeOp {
                 "Files keep their owners on the disk and appear with the container's ids.";
             Self::TakeOverTree { .. } => Anywhere, "unix(7)", [recvmsg ppoll],
                 "Its source is a mount of the container's own, which the runtime does not see.";
-            Self::OpenContainer { .. } => Record, "pidfd_open(2)", [pidfd_open openat openat2 fstat read],
+            Self::OpenContainer { .. } => Record, "pidfd_open(2)", [pidfd_open openat openat2 fstat read fcntl],
                 "A number may be reused, a descriptor of a process means this one for ever.";
             Self::StartInit { .. } => Clone, "clone(2)",
                 [clone3 prlimit64],
