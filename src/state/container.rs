@@ -17,7 +17,7 @@ use super::directory::{
     CONFIG, Identity, RECORD, UNFINISHED, exists, identity, is_linked, open_at, open_directory,
     read_file, unlink,
 };
-use super::gate::{self, Gate, Waiting};
+use super::gate::{self, Gate, Knock, Waiting};
 use super::identity::{self, Process};
 use super::lock::{self, Lock, lock, lock_known, try_lock};
 use super::record::{Record, Stage};
@@ -301,7 +301,8 @@ impl Container {
         if self.record.stage == Stage::Creating {
             return Ok((Status::Stopped, None));
         }
-        // Before the gate: a frozen Init takes no connections, and behind those of others one would wait for ever.
+        // Init wakes up while its cgroup is looked at. A frozen one hears of it later, and of nobody who says anything.
+        let knock = gate::knock(self.directory.as_fd())?;
         if is_frozen(self.cgroup()?.as_ref())? {
             let status = match self.is_alive()? {
                 true => Status::Paused,
@@ -309,14 +310,16 @@ impl Container {
             };
             return Ok((status, None));
         }
-        let waiting = gate::knock(self.directory.as_fd())?;
-        // Nobody else has the socket at whose other end it waits: it need not be asked whether it lives.
-        let status = match waiting {
-            Some(_) => Status::Created,
-            None if self.is_alive()? => Status::Running,
-            None => Status::Stopped,
+        let knock = match knock {
+            Knock::Behind => gate::knock_patiently(self.directory.as_fd())?,
+            knock => knock,
         };
-        Ok((status, waiting))
+        // Nobody else has the socket at whose other end it waits: it need not be asked whether it lives.
+        match knock {
+            Knock::Heard(waiting) => Ok((Status::Created, Some(waiting))),
+            _ if self.is_alive()? => Ok((Status::Running, None)),
+            _ => Ok((Status::Stopped, None)),
+        }
     }
 
     /// The status now, for a command that holds no lock and goes on with the cgroup; that of a container that has

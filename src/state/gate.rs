@@ -78,18 +78,41 @@ pub fn look(directory: BorrowedFd<'_>) -> Result<Gate> {
 #[derive(Debug)]
 pub struct Waiting(UnixStream);
 
-/// Connects to Init, if it waits: what [`look`] finds out, for who is going to [`open`].
-pub fn knock(directory: BorrowedFd<'_>) -> Result<Option<Waiting>> {
-    let connected = stream_socket(SockFlag::SOCK_CLOEXEC).and_then(|fd| {
+/// What comes of a knock.
+#[derive(Debug)]
+pub enum Knock {
+    /// Init wakes up, and waits for what is said.
+    Heard(Waiting),
+    /// Too many have knocked whom Init has not heard yet.
+    Behind,
+    /// Nobody listens.
+    Nobody,
+}
+
+/// Connects to Init, if it waits: what [`look`] finds out, for who is going to [`open`]. It does not wait for others
+/// who have connected before, for a frozen Init would let them wait for ever.
+pub fn knock(directory: BorrowedFd<'_>) -> Result<Knock> {
+    connect_with(directory, SockFlag::SOCK_NONBLOCK)
+}
+
+/// The same, behind all others.
+pub fn knock_patiently(directory: BorrowedFd<'_>) -> Result<Knock> {
+    connect_with(directory, SockFlag::empty())
+}
+
+fn connect_with(directory: BorrowedFd<'_>, flags: SockFlag) -> Result<Knock> {
+    let connected = stream_socket(SockFlag::SOCK_CLOEXEC | flags).and_then(|fd| {
         connect(fd.as_raw_fd(), &address(directory)?)?;
         Ok(Waiting(UnixStream::from(fd)))
     });
     match connected {
-        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ECONNREFUSED) => Ok(None),
-        connected => connected
-            .map(Some)
-            .map_err(Errno::from)
-            .act(|| "cannot connect to the start gate"),
+        Ok(waiting) => Ok(Knock::Heard(waiting)),
+        Err(nix::errno::Errno::EAGAIN) => Ok(Knock::Behind),
+        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ECONNREFUSED) => Ok(Knock::Nobody),
+        Err(errno) => Err(Failure::system(
+            "cannot connect to the start gate",
+            errno.into(),
+        )),
     }
 }
 
@@ -98,6 +121,7 @@ pub fn knock(directory: BorrowedFd<'_>) -> Result<Option<Waiting>> {
 pub fn open(directory: BorrowedFd<'_>, Waiting(mut stream): Waiting) -> Result<()> {
     stream
         .write_all(&[OPEN])
+        .and_then(|()| stream.set_nonblocking(false))
         .act(|| "cannot open the start gate")?;
     let mut report = Vec::new();
     stream
@@ -192,11 +216,40 @@ mod tests {
         let init = init(bind_gate(directory.as_fd()).unwrap(), b"");
         assert_eq!(look(directory.as_fd()).unwrap(), Gate::Closed);
         assert_eq!(look(directory.as_fd()).unwrap(), Gate::Closed);
-        let waiting = knock(directory.as_fd()).unwrap().unwrap();
-        open(directory.as_fd(), waiting).unwrap();
+        open(directory.as_fd(), heard(directory.as_fd())).unwrap();
         init.join().unwrap();
         assert_eq!(look(directory.as_fd()).unwrap(), Gate::Passed);
-        assert!(knock(directory.as_fd()).unwrap().is_none());
+        assert!(matches!(knock(directory.as_fd()), Ok(Knock::Nobody)));
+    }
+
+    fn heard(directory: BorrowedFd<'_>) -> Waiting {
+        match knock(directory).unwrap() {
+            Knock::Heard(waiting) => waiting,
+            knock => panic!("{knock:?}"),
+        }
+    }
+
+    #[test]
+    fn who_comes_behind_too_many_others_is_told_so_and_heard_when_they_have_gone() {
+        let scratch = Scratch::new();
+        let directory = scratch.directory();
+        let gate = bind_gate(directory.as_fd()).unwrap();
+        let others = std::iter::from_fn(|| match knock(directory.as_fd()).unwrap() {
+            Knock::Heard(waiting) => Some(waiting),
+            knock => {
+                assert!(matches!(knock, Knock::Behind), "{knock:?}");
+                None
+            }
+        });
+        let others: Vec<Waiting> = others.take(1000).collect();
+        assert!((1..1000).contains(&others.len()));
+        drop(others);
+        let init = init(gate, b"");
+        match knock_patiently(directory.as_fd()).unwrap() {
+            Knock::Heard(waiting) => open(directory.as_fd(), waiting).unwrap(),
+            knock => panic!("{knock:?}"),
+        }
+        init.join().unwrap();
     }
 
     #[test]
@@ -212,8 +265,7 @@ mod tests {
         let report = b"\x07\0\0\0\x02\0\0\0process.args: exec: \"/nope\"";
         let directory = scratch.directory();
         let init = init(bind_gate(directory.as_fd()).unwrap(), report);
-        let waiting = knock(directory.as_fd()).unwrap().unwrap();
-        let failure = open(directory.as_fd(), waiting).unwrap_err();
+        let failure = open(directory.as_fd(), heard(directory.as_fd())).unwrap_err();
         init.join().unwrap();
         assert_eq!(
             failure.to_string(),
