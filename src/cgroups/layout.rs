@@ -6,6 +6,7 @@
 //! refusal can say who holds it. Nothing here opens a file of a v1 hierarchy.
 
 use std::ffi::CStr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -183,6 +184,22 @@ pub fn mount_point() -> Result<&'static Path> {
     probe_layout().map(Layout::mount_point)
 }
 
+/// The same, held open: the directory that was looked at is the one that comes back.
+pub fn open_mount() -> Result<OwnedFd> {
+    if LAYOUT.get().is_none() {
+        for layout in [Layout::Unified, Layout::Hybrid] {
+            let Ok(mount) = super::run::open_mount(layout.mount_point()) else {
+                continue;
+            };
+            if sys::fs::filesystem_magic(mount.as_raw_fd()) == Ok(sys::cgroup::MAGIC) {
+                LAYOUT.get_or_init(|| layout);
+                return Ok(mount);
+            }
+        }
+    }
+    super::run::open_mount(mount_point()?)
+}
+
 impl Layout {
     fn mount_point(self) -> &'static Path {
         Path::new(match self {
@@ -197,9 +214,10 @@ fn may_write(path: &Path) -> bool {
     faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
 }
 
-/// Asked once: a host does not mount its cgroups anew under its containers.
+/// Found once: a host does not mount its cgroups anew under its containers.
+static LAYOUT: OnceLock<Layout> = OnceLock::new();
+
 fn probe_layout() -> Result<Layout> {
-    static LAYOUT: OnceLock<Layout> = OnceLock::new();
     match LAYOUT.get() {
         Some(layout) => Ok(*layout),
         None => find_layout().map(|layout| *LAYOUT.get_or_init(|| layout)),

@@ -45,7 +45,7 @@ impl Cgroup {
 
     /// The cgroup at a path, whosever it is.
     pub fn at(path: CgroupPath) -> Result<Option<Self>> {
-        let mount = run::open_mount(layout::mount_point()?)?;
+        let mount = layout::open_mount()?;
         let directory = run::open(mount.as_fd(), &path)?;
         Ok(directory.map(|directory| Self::held(Arc::new(mount), path, directory)))
     }
@@ -67,7 +67,7 @@ impl Cgroup {
     /// Removes one that has neither processes nor cgroups below it.
     pub fn remove_unused(recorded: &Path) -> Result<()> {
         if let Some(path) = path(recorded) {
-            let mount = run::open_mount(layout::mount_point()?)?;
+            let mount = layout::open_mount()?;
             run::unmake(mount.as_fd(), &[path]);
         }
         Ok(())
