@@ -155,6 +155,20 @@ def alive(bench, kind):
         bench.stop(runtime, ["alive"])
 
 
+def first_exec(bench, kind):
+    """exec in a container in which there was none before."""
+    bundles = {runtime.name: bench.ground.bundle(kind, f"{runtime.name}-fresh", SLEEP) for runtime in bench.runtimes}
+
+    def once(runtime):
+        bench.start(runtime, bundles[runtime.name], "fresh")
+        try:
+            return {"wall": bench.launcher.run(runtime("exec", "fresh", *TRUE)).wall}
+        finally:
+            bench.stop(runtime, ["fresh"])
+
+    bench.interleave(f"first exec {kind}", once, rounds=max(bench.rounds // 3, 3))
+
+
 def together(bench, kind):
     """Sixteen times `run` at the same moment, until the last has ended."""
     names = [f"brief{i}" for i in range(AT_ONCE)]

@@ -13,6 +13,7 @@ ROWS = [
     ("cycle {}", "delete", "delete"),
     ("cycle {}", "all", "**create, start, wait, delete**"),
     ("exec {}", "wall", "**exec /bin/true**"),
+    ("first exec {}", "wall", "exec, the first one in a container"),
     ("state {}", "wall", "state"),
     ("kill {}", "wall", "kill"),
     ("together {}", "wall", "16 runs at once, until the last has ended"),
