@@ -322,7 +322,7 @@ pub(super) fn forget(root: &OwnedFd, directory: &OwnedFd, id: &Id) -> Result<()>
     }
     let remove = || unlinkat(root, id.as_str(), UnlinkatFlags::RemoveDir);
     let removed = remove().or_else(|errno| match errno {
-        // Few containers have it.
+        // Few containers have it. Whether it could be removed, the second attempt tells.
         NixErrno::ENOTEMPTY => {
             unlinkat(directory, KEPT, UnlinkatFlags::NoRemoveDir).ok();
             remove()

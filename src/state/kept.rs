@@ -96,7 +96,7 @@ pub fn write(
         )
     };
     match link() {
-        // Of another program, or of another `exec` at the same time.
+        // Of another program, or of another `exec` at the same time. Whether it is gone, the second attempt tells.
         Err(NixErrno::EEXIST) => {
             unlinkat(directory, KEPT, UnlinkatFlags::NoRemoveDir).ok();
             link()
