@@ -6,12 +6,12 @@
 //! refusal can say who holds it. Nothing here opens a file of a v1 hierarchy.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs, statfs};
 use nix::unistd::{AccessFlags, faccessat};
 
 use super::plan::CgroupPath;
@@ -191,7 +191,8 @@ pub fn open_mount() -> Result<OwnedFd> {
             let Ok(mount) = super::run::open_mount(layout.mount_point()) else {
                 continue;
             };
-            if sys::fs::filesystem_magic(mount.as_raw_fd()) == Ok(sys::cgroup::MAGIC) {
+            let found = fstatfs(&mount).map(|found| found.filesystem_type());
+            if found == Ok(CGROUP2_SUPER_MAGIC) {
                 LAYOUT.get_or_init(|| layout);
                 return Ok(mount);
             }

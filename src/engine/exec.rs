@@ -122,16 +122,20 @@ struct Subject {
 impl Subject {
     /// As an earlier `exec` has kept it, or as it stands in the container's configuration.
     fn of(container: &Container) -> Result<Self> {
-        if let Some(Kept { spec, filter }) = kept::read(container) {
-            let filter = filter.map(|(instructions, flags)| seccomp::Filter {
+        if let Some(kept) = kept::read(container) {
+            let Kept {
+                spec,
+                filter: (instructions, flags),
+            } = kept;
+            let filter = seccomp::Filter {
                 instructions,
                 flags,
                 listener: None,
                 unknown: Vec::new(),
-            });
+            };
             return Ok(Self {
                 spec,
-                filter,
+                filter: Some(filter),
                 is_kept: true,
             });
         }
@@ -153,7 +157,9 @@ fn keep(container: &Container, spec: Spec, plan: &Plan, log: &Log) {
         } => Some((&instructions[..], *flags)),
         _ => None,
     });
-    if let Err(failure) = kept::write(container, spec, filter) {
+    if let Some(filter) = filter
+        && let Err(failure) = kept::write(container, spec, filter)
+    {
         log.debug(|| failure.to_string());
     }
 }

@@ -36,6 +36,32 @@ pub mod tables;
 mod tests;
 mod words;
 
+/// Changes with the compiler: whatever was compiled by one with another number may be another filter.
+pub const COMPILER: u64 = {
+    const SOURCES: [&[u8]; 9] = [
+        include_bytes!("assemble.rs"),
+        include_bytes!("layout.rs"),
+        include_bytes!("plan.rs"),
+        include_bytes!("rules.rs"),
+        include_bytes!("words.rs"),
+        include_bytes!("tables/calls.rs"),
+        include_bytes!("tables/mod.rs"),
+        env!("CARGO_PKG_VERSION").as_bytes(),
+        std::env::consts::ARCH.as_bytes(),
+    ];
+    // FNV-1a.
+    let (mut hash, mut source) = (0xcbf2_9ce4_8422_2325_u64, 0);
+    while source < SOURCES.len() {
+        let mut at = 0;
+        while at < SOURCES[source].len() {
+            hash = (hash ^ SOURCES[source][at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+            at += 1;
+        }
+        source += 1;
+    }
+    hash
+};
+
 pub use assemble::{from_bytes, to_bytes};
 pub use plan::{Filter, Listener, compile};
 pub use tables::Arch;

@@ -6,10 +6,10 @@
 //! takes them.
 //!
 //! ```text
-//! corten 0.1.0 inode 53 size 9899 written 1700000000.123456789 configuration 1312 flags 4 instructions 255
+//! corten 8d1a6f02c39be754 inode 53 size 9899 written 1700000000.123456789 configuration 1312 flags 4 instructions 255
 //! ```
 //!
-//! It counts for the program that wrote it and for the config.json that the line describes; any other is as none. Nobody
+//! It counts for the same compiler of filters and for the config.json that the line describes; any other is as none. Nobody
 //! else can write it: it lies in the directory of the record and of config.json, which are trusted as much.
 
 use std::fmt::Write as _;
@@ -35,8 +35,8 @@ use crate::sys::Errno;
 pub struct Kept {
     /// The configuration, as far as an `exec` needs it; without the filter.
     pub spec: Spec,
-    /// The filter: its instructions, and the flags of its load.
-    pub filter: Option<(Vec<sock_filter>, u64)>,
+    /// The filter: its instructions, and the flags of its load. Without one nothing is kept: no file says that there is none.
+    pub filter: (Vec<sock_filter>, u64),
 }
 
 /// What an earlier `exec` has kept for this program and for config.json as it is. What cannot be read is as none.
@@ -54,22 +54,23 @@ fn parse(bytes: &[u8], head: &str) -> Option<Kept> {
     let (length, flags, count) = (number()?, number()?, number()?);
     let (text, program) = rest.split_at_checked(length.try_into().ok()?)?;
     let program = seccomp::from_bytes(program)?;
-    if program.len() as u64 != count {
+    if program.is_empty() || program.len() as u64 != count {
         return None;
     }
     let spec = config::parse(text).ok()?;
-    let filter = (count > 0).then_some((program, flags));
-    Some(Kept { spec, filter })
+    Some(Kept {
+        spec,
+        filter: (program, flags),
+    })
 }
 
 /// Keeps it for the next: whole, or not at all.
 pub fn write(
     container: &Container,
     mut spec: Spec,
-    filter: Option<(&[sock_filter], u64)>,
+    (instructions, flags): (&[sock_filter], u64),
 ) -> Result<()> {
     let act = || format!("cannot write {KEPT} of container {}", container.id());
-    let (instructions, flags) = filter.unwrap_or_default();
     forget_birth(&mut spec);
     let text = config::to_text(&spec)?;
     let mut head = head(container)?;
@@ -110,14 +111,14 @@ pub fn write(
     })
 }
 
-/// The line's first part: of which program, and of which config.json.
+/// The line's first part: of which compiler, and of which config.json.
 fn head(container: &Container) -> Result<String> {
     let found = fstatat(container.directory(), CONFIG, AtFlags::AT_SYMLINK_NOFOLLOW)
         .map_err(Errno::from)
         .act(|| format!("cannot look at {CONFIG} of container {}", container.id()))?;
     Ok(format!(
-        "corten {} inode {} size {} written {}.{:09} configuration ",
-        env!("CARGO_PKG_VERSION"),
+        "corten {:016x} inode {} size {} written {}.{:09} configuration ",
+        seccomp::COMPILER,
         found.st_ino,
         found.st_size,
         found.st_mtime,
@@ -167,23 +168,19 @@ mod tests {
             linux: Some(Box::default()),
             ..Spec::default()
         };
-        for filter in [vec![instruction(1), instruction(u32::MAX)], Vec::new()] {
-            let given = (!filter.is_empty()).then_some((&filter[..], 4));
-            write(&container, spec.clone(), given).unwrap();
+        let filter = [instruction(1), instruction(u32::MAX)];
+        for _ in 0..2 {
+            write(&container, spec.clone(), (&filter, 4)).unwrap();
             let kept = read(&container).unwrap();
             let expected = Spec {
                 mounts: Vec::new(),
                 ..spec.clone()
             };
             assert_eq!(kept.spec, expected);
-            let (instructions, flags) = kept.filter.unzip();
-            assert_eq!(flags, given.map(|(_, flags)| flags));
-            let read = instructions.unwrap_or_default();
-            assert!(
-                read.iter()
-                    .map(seccomp::to_bytes)
-                    .eq(filter.iter().map(seccomp::to_bytes))
-            );
+            let (instructions, flags) = kept.filter;
+            assert_eq!(flags, 4);
+            let read = instructions.iter().map(seccomp::to_bytes);
+            assert!(read.eq(filter.iter().map(seccomp::to_bytes)));
         }
         // Another configuration, by its length.
         let mut other = openat(
@@ -221,6 +218,8 @@ mod tests {
             );
         }
         assert!(parse(format!("{whole}12345678").as_bytes(), HEAD).is_none());
+        let without = format!("{HEAD}{} flags 4 instructions 0\n{spec}", spec.len());
+        assert!(parse(without.as_bytes(), HEAD).is_none());
         for (right, wrong) in [("flags 4", "flags x"), ("ions 1", "ions 2"), ("{", "[")] {
             let text = whole.replacen(right, wrong, 1);
             assert!(parse(text.as_bytes(), HEAD).is_none(), "{text}");

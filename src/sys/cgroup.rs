@@ -17,9 +17,6 @@ fn owned(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// linux/magic.h, CGROUP2_SUPER_MAGIC.
-pub const MAGIC: i64 = 0x6367_7270;
-
 /// Opens the mount point of the tree, to walk from.
 pub fn open_mount(path: &CStr) -> Result<OwnedFd> {
     fs::openat(fs::AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0).map(owned)
