@@ -11,8 +11,8 @@ use crate::cgroups::plan::sets_limits;
 use crate::config::{Process, Spec, words};
 use crate::error::{Act, Code, Failure, Kind, Result};
 use crate::resctrl;
-use crate::sys::credentials;
 use crate::sys::process::{RLIMIT_STACK, limit as limit_of};
+use crate::sys::{bpf, credentials};
 
 /// What the planner knows of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,9 @@ impl Host {
             capabilities,
         } = *own;
         let has = |capability| own.has(capability);
-        let in_user_namespace = crate::state::root::in_user_namespace();
+        // One call that opens nothing, where the answer is yes; procfs tells the rest.
+        let is_admin = has(CAP_SYS_ADMIN) && bpf::is_admin_of_the_host();
+        let in_user_namespace = !is_admin && crate::state::root::in_user_namespace();
         let privileged = has(CAP_SYS_ADMIN) && !in_user_namespace;
         let linux = spec.linux.as_ref();
         let filter = if privileged {

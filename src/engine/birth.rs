@@ -24,7 +24,7 @@ use crate::process::notify;
 use crate::process::terminal::Stay;
 use crate::state::cgroup::Cgroup;
 use crate::state::destroy::Held;
-use crate::state::{Container, Lock, Undo, destroy};
+use crate::state::{Container, Lock, Undo, destroy, identity};
 use crate::supervise::{Signals, Supervised, supervise};
 use crate::sys::Errno;
 use crate::{cgroups, rootfs};
@@ -202,6 +202,7 @@ pub fn execute(
     let (mut container, lock) = Trace::time(create.trace.as_deref(), "take the id", || {
         Container::reserve(&create.root, &create.id)
     })?;
+    record.boot_id = identity::boot_id_for(container.directory())?;
     let linux = loaded.spec.linux.as_ref();
     let setting = Setting {
         record,

@@ -16,7 +16,6 @@ use crate::host::{Host, Own};
 use crate::log::Log;
 use crate::namespaces::plan::Namespaces;
 use crate::plan::exec;
-use crate::plan::op::InitOp;
 use crate::plan::request::{Console, Keyring};
 use crate::plan::{Plan, check};
 use crate::process::terminal::{self, Stay};
@@ -122,20 +121,10 @@ struct Subject {
 impl Subject {
     /// As an earlier `exec` has kept it, or as it stands in the container's configuration.
     fn of(container: &Container) -> Result<Self> {
-        if let Some(kept) = kept::read(container) {
-            let Kept {
-                spec,
-                filter: (instructions, flags),
-            } = kept;
-            let filter = seccomp::Filter {
-                instructions,
-                flags,
-                listener: None,
-                unknown: Vec::new(),
-            };
+        if let Some(Kept { spec, filter }) = kept::read(container) {
             return Ok(Self {
                 spec,
-                filter: Some(filter),
+                filter: Some(seccomp::Filter::compiled(filter)),
                 is_kept: true,
             });
         }
@@ -150,14 +139,7 @@ impl Subject {
 
 /// For the next `exec`. It costs the next one time if that fails, and nothing else.
 fn keep(container: &Container, spec: Spec, plan: &Plan, log: &Log) {
-    let filter = plan.init.iter().find_map(|step| match &step.op {
-        InitOp::LoadFilter {
-            instructions,
-            flags,
-        } => Some((&instructions[..], *flags)),
-        _ => None,
-    });
-    if let Some(filter) = filter
+    if let Some(filter) = plan.filter()
         && let Err(failure) = kept::write(container, spec, filter)
     {
         log.debug(|| failure.to_string());

@@ -36,7 +36,7 @@ pub struct Text {
 impl Held {
     /// The first process of a container; None if it has ended.
     pub fn init_of(record: &Record) -> Result<Option<Self>> {
-        let is_of_this_boot = record.boot_id == identity::boot_id()?;
+        let is_of_this_boot = identity::is_of_this_boot(&record.boot_id)?;
         if record.stage == Stage::Creating || record.pid <= 0 || !is_of_this_boot {
             return Ok(None);
         }

@@ -35,6 +35,8 @@ pub use op::{Gate, InitOp, RuntimeOp, Slot};
 
 use std::ffi::CString;
 
+use seccompiler::sock_filter;
+
 use crate::error::{Failure, Field, Result};
 
 /// One operation and what asked for it.
@@ -57,6 +59,19 @@ pub struct Plan {
     pub slots: usize,
     /// Things the user should know; they change nothing.
     pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// The filter that init loads, and the flags of its load.
+    pub fn filter(&self) -> Option<(&[sock_filter], u64)> {
+        self.init.iter().find_map(|step| match &step.op {
+            InitOp::LoadFilter {
+                instructions,
+                flags,
+            } => Some((&instructions[..], *flags)),
+            _ => None,
+        })
+    }
 }
 
 /// A plan in the making: the planners of the rooms append to it.

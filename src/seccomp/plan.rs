@@ -28,6 +28,18 @@ pub struct Filter {
     pub unknown: Vec<String>,
 }
 
+impl Filter {
+    /// One that was compiled before, and has neither a listener nor names that nobody knows.
+    pub fn compiled((instructions, flags): (Vec<sock_filter>, u64)) -> Self {
+        Self {
+            instructions,
+            flags,
+            listener: None,
+            unknown: Vec::new(),
+        }
+    }
+}
+
 /// The agent behind `listenerPath`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {

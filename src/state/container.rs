@@ -282,8 +282,7 @@ impl Container {
 
     /// Whether Init was made since the machine was booted.
     fn has_begun(&self) -> Result<bool> {
-        Ok(self.record.pid > 0
-            && identity::is_of_this_boot(self.directory(), &self.record.boot_id)?)
+        Ok(self.record.pid > 0 && identity::is_of_this_boot(&self.record.boot_id)?)
     }
 
     /// The status now, for a command that holds no lock.

@@ -150,11 +150,17 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
 /// linux/magic.h.
 const TMPFS: i64 = 0x0102_1994;
 
-/// Whether what was written into a directory was written in this boot, by the boot's id that stands in there. What is
-/// on a tmpfs no other boot can have written, so nothing more is read.
-pub fn is_of_this_boot(directory: BorrowedFd<'_>, written: &str) -> Result<bool> {
-    let is_in_memory = fs::filesystem_magic(directory.as_raw_fd()) == Ok(TMPFS);
-    Ok(is_in_memory || written == boot_id()?)
+/// What a record in this directory says of the boot: its id, or nothing on a tmpfs, which no other boot sees.
+pub fn boot_id_for(directory: BorrowedFd<'_>) -> Result<String> {
+    match fs::filesystem_magic(directory.as_raw_fd()) {
+        Ok(TMPFS) => Ok(String::new()),
+        _ => boot_id().map(str::to_owned),
+    }
+}
+
+/// Whether a record that says this was written in this boot.
+pub fn is_of_this_boot(written: &str) -> Result<bool> {
+    Ok(written.is_empty() || written == boot_id()?)
 }
 
 /// The id of this boot. Read once: it cannot change while we live.

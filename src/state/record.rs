@@ -37,7 +37,7 @@ pub struct Record {
     pub owner: u32,
     /// How far `create` has come.
     pub stage: Stage,
-    /// The boot in which the process was made: numbers of another boot mean nothing.
+    /// The boot in which the process was made: numbers of another boot mean nothing. Empty on a tmpfs, where there is no other.
     pub boot_id: String,
     /// Init's number in the pid namespace of the runtime; 0 before it exists.
     #[serde(default)]

@@ -12,6 +12,7 @@ use super::{Errno, Result, check};
 const BPF_PROG_LOAD: u32 = 5;
 const BPF_PROG_ATTACH: u32 = 8;
 const BPF_PROG_DETACH: u32 = 9;
+const BPF_PROG_GET_NEXT_ID: u32 = 11;
 const BPF_PROG_GET_FD_BY_ID: u32 = 13;
 const BPF_OBJ_GET_INFO_BY_FD: u32 = 15;
 const BPF_PROG_QUERY: u32 = 16;
@@ -218,6 +219,18 @@ pub fn device_programs(cgroup: BorrowedFd<'_>) -> Result<Vec<OwnedFd>> {
     Ok(programs)
 }
 
+/// Whether the caller has CAP_SYS_ADMIN in the first user namespace, which the kernel asks of who lists programs (bpf(2),
+/// `capable` in the kernel's words; there is no program behind the greatest number). False also where it may not ask.
+pub fn is_admin_of_the_host() -> bool {
+    let mut attr = IdAttr {
+        id: i32::MAX.cast_unsigned() - 1,
+        ..IdAttr::default()
+    };
+    // SAFETY: the attributes are integers only.
+    let asked = unsafe { bpf(BPF_PROG_GET_NEXT_ID, &mut attr) };
+    matches!(asked, Ok(_) | Err(Errno(libc::ENOENT)))
+}
+
 /// What the kernel knows of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramInfo {
@@ -288,4 +301,17 @@ pub(super) fn number(fd: BorrowedFd<'_>) -> u32 {
 
 pub(super) fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{CAP_SYS_ADMIN, Own};
+    use crate::state::root::in_user_namespace;
+
+    #[test]
+    fn an_admin_of_the_host_is_one_by_procfs_too() {
+        let is_admin = Own::probe().unwrap().has(CAP_SYS_ADMIN) && !in_user_namespace();
+        assert_eq!(is_admin_of_the_host(), is_admin);
+    }
 }

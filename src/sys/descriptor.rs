@@ -1,9 +1,9 @@
 //! Descriptors themselves: dup(2), fcntl(2), pipe(2), memfd_create(2).
 
 use std::ffi::CStr;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use super::{Errno, Result, check};
+use super::{Errno, Result, check, fs};
 
 /// dup3(2): makes `target` name what `fd` names, inherited over exec. Where both are the same number
 /// only the close-on-exec flag goes, for which dup3 itself has EINVAL.
@@ -33,6 +33,18 @@ pub fn borrow(fd: &RawFd) -> BorrowedFd<'_> {
     // an empty place, is what BorrowedFd excludes, and is turned into the working directory's number, which every call
     // that wants a file refuses with EBADF.
     unsafe { BorrowedFd::borrow_raw(if *fd == -1 { libc::AT_FDCWD } else { *fd }) }
+}
+
+/// Closes two, with one call where they are neighbours.
+pub fn close_both(first: OwnedFd, second: OwnedFd) {
+    let neighbours = second.as_raw_fd() == first.as_raw_fd() + 1;
+    if let (true, Ok(low)) = (neighbours, u32::try_from(first.as_raw_fd())) {
+        let (low, high) = (low, low + 1);
+        if fs::close_range(low, high).is_ok() {
+            // They are closed already.
+            let _ = (first.into_raw_fd(), second.into_raw_fd());
+        }
+    }
 }
 
 /// fcntl(F_SETFD, 0): the descriptor survives exec.

@@ -44,8 +44,22 @@ pub struct Disguise {
     mappings: Vec<Mapping>,
     /// The detached mount. Whoever closes it last waits until the kernel has taken it apart.
     tree: Option<OwnedFd>,
+    /// None when dropped: closed together.
+    files: Option<Files>,
+}
+
+#[derive(Debug)]
+struct Files {
     executable: OwnedFd,
     empty: OwnedFd,
+}
+
+impl Drop for Disguise {
+    fn drop(&mut self) {
+        if let Some(Files { executable, empty }) = self.files.take() {
+            descriptor::close_both(executable, empty);
+        }
+    }
 }
 
 /// struct prctl_mm_map of linux/prctl.h.
@@ -80,8 +94,10 @@ impl Disguise {
         Ok(Self {
             mappings: mappings(program_headers()),
             tree: Some(tree),
-            executable: descriptor::owned(executable),
-            empty,
+            files: Some(Files {
+                executable: descriptor::owned(executable),
+                empty,
+            }),
         })
     }
 
@@ -95,14 +111,15 @@ impl Disguise {
         if let Some(tree) = &self.tree {
             fs::close(tree.as_raw_fd());
         }
+        let files = self.files.as_ref().ok_or(Errno(libc::EBADF))?;
         for mapping in &self.mappings {
             match mapping.content {
                 Content::Own => copy_over(*mapping)?,
-                Content::File => map_over(*mapping, self.executable.as_raw_fd())?,
+                Content::File => map_over(*mapping, files.executable.as_raw_fd())?,
             }
         }
         name_executable(
-            self.empty.as_raw_fd(),
+            files.empty.as_raw_fd(),
             self.mappings
                 .first()
                 .map_or(0, |mapping| mapping.start as u64),
