@@ -1,6 +1,6 @@
 /* stepper OUT PROGRAM ARGS...: runs a static program and its children instruction by instruction and appends to OUT the
- * addresses that were executed, one a line, in the order in which they came first. A child is let go when it executes another program,
- * and when the first process has ended. */
+ * addresses that were executed, one a line, `first` before what the first process executed and `child` before what another did, each
+ * once and in the order in which they came. A child is let go when it executes another program, and when the first process has ended. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -16,7 +16,7 @@ enum { LOW = 0x400000, SPAN = 16 << 20 }; /* where a static program without relo
 
 enum { CHILDREN = 64 };
 
-static char seen[SPAN];
+static char seen[2][SPAN]; /* by the first process, by any other */
 static pid_t children[CHILDREN];
 
 /* Keeps count of those that are traced; in place of a pid that is no longer there it takes another. */
@@ -51,13 +51,13 @@ static void die(const char *what) {
     exit(1);
 }
 
-static void note(FILE *out, pid_t pid) {
+static void note(FILE *out, pid_t pid, int is_child) {
     errno = 0;
     unsigned long place = ptrace(PTRACE_PEEKUSER, pid, offsetof(struct user_regs_struct, rip), 0);
-    if (errno || place < LOW || place - LOW >= SPAN || seen[place - LOW])
+    if (errno || place < LOW || place - LOW >= SPAN || seen[is_child][place - LOW])
         return;
-    seen[place - LOW] = 1;
-    fprintf(out, "%lx\n", place);
+    seen[is_child][place - LOW] = 1;
+    fprintf(out, "%s %lx\n", is_child ? "child" : "first", place);
 }
 
 int main(int count, char **words) {
@@ -98,7 +98,7 @@ int main(int count, char **words) {
             continue;
         }
         int signal = WSTOPSIG(status);
-        note(out, pid);
+        note(out, pid, pid != first);
         ptrace(PTRACE_SINGLESTEP, pid, 0, signal == SIGTRAP || signal == SIGSTOP ? 0 : signal);
     }
     for (int i = 0; i < CHILDREN; i++)

@@ -202,7 +202,10 @@ pub fn execute(
     let (mut container, lock) = Trace::time(create.trace.as_deref(), "take the id", || {
         Container::reserve(&create.root, &create.id)
     })?;
-    record.boot_id = identity::boot_id_for(container.directory())?;
+    record.boot_id = match identity::boot_id_for(container.directory()) {
+        Ok(boot) => boot,
+        Err(failure) => return Err(undone(create, &container, lock, &made_above, failure)),
+    };
     let linux = loaded.spec.linux.as_ref();
     let setting = Setting {
         record,

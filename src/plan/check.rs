@@ -190,6 +190,11 @@ const LAWS: &[Law] = &[
         },
     ),
     (
+        "init's status is opened while /proc is the host's",
+        |op| matches!(op, InitOp::OpenStatus),
+        |op| matches!(op, InitOp::JoinContainer { .. }),
+    ),
+    (
         "the cgroup below is entered when the one above is the root of a namespace",
         |op| matches!(op, InitOp::Unshare { namespaces } if namespaces & libc::CLONE_NEWCGROUP != 0),
         |op| matches!(op, InitOp::EnterSubcgroup { .. }),

@@ -194,7 +194,9 @@ fn circumstances<'a>(
 /// Before the configuration too: one without a record is what a container has that lost its record.
 fn record(planner: &mut Planner, spec: &Spec, request: &Request) {
     planner.prepare(RuntimeOp::Record(Stage::Creating), Field::default());
-    planner.prepare(RuntimeOp::KeepConfiguration, Field::default());
+    if handover::keeps_configuration_first(spec) {
+        planner.prepare(RuntimeOp::KeepConfiguration, Field::default());
+    }
     if request.start == Start::Later {
         planner.prepare(RuntimeOp::ListenForStart, Field::default());
     }

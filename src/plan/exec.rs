@@ -264,6 +264,10 @@ fn enter_container(
     if host.privileged {
         planner.init(InitOp::LetGoOfExecutable, Field::default());
     }
+    // It tells of the process that opens it, with ids as that one's user namespace has them.
+    if host.privileged && !circumstances.in_user_namespace {
+        planner.init(InitOp::OpenStatus, Field::default());
+    }
     process::label(planner, circumstances)?;
     if request.keyring == Keyring::New {
         process::keyring_label(planner, circumstances)?;

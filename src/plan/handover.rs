@@ -6,7 +6,7 @@ use super::filter::{self, lets_wait, pass_listener};
 use super::op::{Gate, IdMaps, InitOp, RuntimeOp, Stage};
 use super::request::{Console, Request, Start};
 use super::{Planner, c_string};
-use crate::config::{NamespaceType, Spec};
+use crate::config::{Hooks, NamespaceType, Spec};
 use crate::error::{Field, Result};
 use crate::hooks::plan::{Environment, Kind, PreparedHook, STDERR, STDOUT, prepare_all};
 use crate::namespaces::plan::{self as namespaces, Namespaces};
@@ -52,6 +52,9 @@ pub(super) fn finish(
         planner.init(op, Field::new("linux.seccomp"));
     }
     planner.runtime(RuntimeOp::PrepareRecord, Field::default());
+    if !keeps_configuration_first(spec) {
+        planner.runtime(RuntimeOp::KeepConfiguration, Field::default());
+    }
     planner.meet(Gate::Prepared);
     if let Some(op) = early {
         planner.init(op, Field::new("linux.seccomp"));
@@ -85,6 +88,12 @@ pub(super) fn finish(
         planner.runtime(RuntimeOp::PassReadiness, Field::new("NOTIFY_SOCKET"));
     }
     Ok(())
+}
+
+/// Whether the configuration is kept before anything is made. A half-made container is undone by its record alone; its hooks
+/// stand in the configuration. Where there are none it is written while init is at work.
+pub(super) fn keeps_configuration_first(spec: &Spec) -> bool {
+    spec.hooks != Hooks::default()
 }
 
 fn start_hooks(

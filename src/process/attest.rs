@@ -1,7 +1,9 @@
 //! The last look before the program: init is what was planned. A call that was let fail would be an escape.
 //!
-//! The kernel shows all of it in one text, `/proc/self/status` (proc_pid_status(5)); where the container has
-//! no procfs of its own, init asks for each part. Init calls this: it allocates nothing.
+//! The kernel shows all of it in one text, `/proc/self/status` (proc_pid_status(5)), of a procfs that nobody in the container can
+//! have made; where there is none, init asks for each part. Init calls this: it allocates nothing.
+
+use std::os::fd::RawFd;
 
 use crate::execute::init::Init;
 use crate::plan::Slot;
@@ -54,13 +56,21 @@ fn difference(found: &Found, planned: &Attestation) -> Option<&'static [u8]> {
     None
 }
 
+/// Init's status in the host's procfs, while that is there; without one, calls tell.
+pub fn open_status() -> Option<RawFd> {
+    fs::openat(fs::AT_FDCWD, c"/proc/self/status", libc::O_RDONLY, 0).ok()
+}
+
 /// None where there is no procfs, or where its text is longer than this, with a thousand groups.
 #[inline(never)]
 fn of_status(init: &Init<'_>) -> Option<Found> {
-    if !init.has(Slot::PROC) {
+    let status = if init.has(Slot::STATUS) {
+        init.slot(Slot::STATUS)
+    } else if init.has(Slot::PROC) {
+        fs::openat(init.slot(Slot::PROC), c"self/status", libc::O_RDONLY, 0).ok()?
+    } else {
         return None;
-    }
-    let status = fs::openat(init.slot(Slot::PROC), c"self/status", libc::O_RDONLY, 0).ok()?;
+    };
     let mut text = [0; 4096];
     let length = fs::read(status, &mut text);
     init.done_with(status);

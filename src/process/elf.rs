@@ -43,6 +43,8 @@ const HERE: &[u8] = b", and this machine is 64-bit ARM";
 const HERE: &[u8] = b", and this machine is not";
 
 /// Refuses what the kernel would refuse for want of an interpreter, in better words.
+// What stands on the stack here is not to stand in init's own frame, every page of which is touched.
+#[inline(never)]
 pub fn examine(init: &Init<'_>, path: &CStr) -> Result<()> {
     let report = init.report;
     let looked = look(init, path, |file, head| match format(head) {
@@ -54,6 +56,7 @@ pub fn examine(init: &Init<'_>, path: &CStr) -> Result<()> {
 }
 
 /// After execve(2) has said ENOEXEC: what it is that the kernel has no use for.
+#[inline(never)]
 pub fn explain(init: &Init<'_>, path: &CStr) {
     // The kernel has refused it already.
     look(init, path, |_, head| format(head).explain(init.report)).unwrap_or(None);

@@ -57,6 +57,8 @@ impl Options {
 
 /// An overlay of layers becomes the root. All of it lives in init's own mount namespace. Layers are
 /// named by descriptor, so that a colon or a comma in a path means nothing.
+// Two pages of the stack: init's own frame is touched, and paid for, by every container.
+#[inline(never)]
 pub fn mount_overlay_root(init: &mut Init<'_>, overlay: &Overlay) -> Result<()> {
     let stage = make_stage(init)?;
     let mut options = Options::new();

@@ -1,6 +1,7 @@
 //! Descriptors themselves: dup(2), fcntl(2), pipe(2), memfd_create(2).
 
 use std::ffi::CStr;
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::{Errno, Result, check, fs};
@@ -42,7 +43,7 @@ pub fn close_both(first: OwnedFd, second: OwnedFd) {
         let (low, high) = (low, low + 1);
         if fs::close_range(low, high).is_ok() {
             // They are closed already.
-            let _ = (first.into_raw_fd(), second.into_raw_fd());
+            mem::forget((first, second));
         }
     }
 }

@@ -50,6 +50,8 @@ pub enum InitOp {
     JoinContainer { namespaces: i32 },
     /// Of init itself, as the host's /proc has it.
     OpenNamespaces { list: Slot },
+    /// /proc/self/status of the host, which is asked before the program begins: where there is none, calls tell.
+    OpenStatus,
     /// By inode; the pid namespace is the one in which a child will be born.
     CompareNamespaces {
         own: Slot,
@@ -287,6 +289,7 @@ impl fmt::Display for InitOp {
                 write!(f, "join {} of the container", Namespaces(*namespaces))
             }
             Self::OpenNamespaces { .. } => f.write_str("open the list of its own namespaces"),
+            Self::OpenStatus => f.write_str("open its own status"),
             Self::CompareNamespaces { namespaces, .. } => write!(
                 f,
                 "compare {} with the container's",

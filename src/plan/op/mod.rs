@@ -61,8 +61,10 @@ impl Slot {
     pub const HOOK_STATE: Self = Self(11);
     /// The signalfd on which init, waiting for start, hears that it should end.
     pub const REQUESTS: Self = Self(12);
+    /// What the kernel says of init, in a procfs that is not the container's.
+    pub const STATUS: Self = Self(13);
     /// How many have a fixed meaning.
-    pub const FIRST_FREE: usize = 13;
+    pub const FIRST_FREE: usize = 14;
 
     pub(super) fn new(index: usize) -> Self {
         Self(

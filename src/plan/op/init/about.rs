@@ -32,6 +32,8 @@ impl InitOp {
                 "A second program of a container has to see what the first one sees.";
             Self::OpenNamespaces { .. } => Namespaces, "proc_pid_ns(5)", [openat],
                 "After the join /proc is the container's, and could lie.";
+            Self::OpenStatus => Birth, "proc_pid_status(5)", [openat],
+                "It tells what init became, before the program begins; after the join /proc is the container's, and could lie.";
             Self::CompareNamespaces { .. } => Namespaces, "proc_pid_ns(5)", [openat fstat],
                 "A join that went wrong unnoticed would be a program outside of its container.";
             Self::TakeOverNetwork => Namespaces, "setns(2)", [recvmsg setns],
