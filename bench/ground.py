@@ -32,18 +32,28 @@ def target():
     return os.path.abspath(os.environ.get("CARGO_TARGET_DIR", f"{HERE}/../target"))
 
 
+def renewed(program, place):
+    """A new copy of a program: how the pages of a file lie in memory is worth some of a hundred, and is chance."""
+    shutil.rmtree(place, ignore_errors=True)
+    os.makedirs(place)
+    return shutil.copy(program, place)
+
+
 class Runtime:
     """A runtime under measurement; its state is on a tmpfs of its own."""
 
     def __init__(self, name, program, ground):
         self.name = name
-        self.program = os.path.abspath(program)
+        self.given = self.program = os.path.abspath(program)
         self.root = f"{ground.work}/state/{name}"
         self.ground = ground
         os.makedirs(self.root)
 
     def __call__(self, *words):
         return [self.program, "--root", self.root, *words]
+
+    def renew(self):
+        self.program = renewed(self.given, f"{self.ground.work}/copies/{self.name}")
 
     def create(self, bundle, container):
         return self("create", "--bundle", bundle, "--pid-file", self.pid_file(container), container)

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import time
 
-from ground import CGROUP, HERE
+from ground import CGROUP, HERE, renewed
 from launcher import Failed
 from spec import PROFILE
 
 WARM_UP = 3
+RENEWAL = 10  # rounds, after which programs are copied anew
 AT_ONCE = 16
 FAILURES = 3  # after which a runtime is left out of a measure
 TRUE = ["/bin/true"]
@@ -32,11 +33,15 @@ class Bench:
         self.results = {}
 
     def interleave(self, title, once, subjects=None, rounds=None):
-        """`once(subject)` is one observation, a dict of numbers; the order turns by one each round."""
+        """`once(subject)` is one observation, a dict of numbers; the order turns by one each round, and every few rounds each program is
+        copied anew."""
         subjects = self.runtimes if subjects is None else subjects
         result = {subject.name: {} for subject in subjects}
         failures = dict.fromkeys(result, 0)
         for turn in range(-WARM_UP, rounds or self.rounds):
+            if turn % RENEWAL == 0:
+                for subject in subjects:
+                    subject.renew()
             first = turn % max(len(subjects), 1)
             for subject in subjects[first:] + subjects[:first]:
                 if failures[subject.name] >= FAILURES:
@@ -80,7 +85,11 @@ class Floor:
     name = "floor"
 
     def __init__(self, program, ground):
+        self.ground, self.given = ground, program
         self.command = [program, ground.merged, ground.etc, f"{CGROUP}/floor"]
+
+    def renew(self):
+        self.command[0] = renewed(self.given, f"{self.ground.work}/copies/{self.name}")
 
     def exec(self, pid, cgroup):
         """What it is for exec in the container of a process."""
