@@ -273,7 +273,7 @@ fn remove_remains(root: &Root, id: &Id) -> Result<()> {
     };
     let record = what_is_left(&directory, RECORD)?;
     let config = what_is_left(&directory, CONFIG)?;
-    // Without either nothing else was done: the record is written first, the configuration after it.
+    // Without either nothing else was done, or the record of a half-made container without hooks was lost: only it could tell.
     if record.is_some() || config.is_some() {
         let remains = Remains::salvage(&record.unwrap_or_default());
         end_cgroup_of(&remains, &config.unwrap_or_default(), id)?;
