@@ -8,7 +8,7 @@
 use std::ffi::{c_char, c_int};
 
 use corten::sys::memory::Memory;
-use corten::sys::{Errno, fs, start};
+use corten::sys::{Errno, fs, process, start};
 
 #[global_allocator]
 // SAFETY: nothing in the program starts a thread but `memory::spawn` (tests/house.rs).
@@ -29,7 +29,8 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     }
     // SAFETY: they are what the C library was given.
     let arguments = unsafe { start::arguments(argc, argv) };
-    std::process::exit(i32::from(corten::cli::main(arguments)));
+    // The end of a process that has flushed what it wrote: exit(3) has nothing to do for it.
+    process::exit_now(i32::from(corten::cli::main(arguments)))
 }
 
 fn fail(step: &str, errno: Errno) -> ! {

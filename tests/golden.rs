@@ -127,9 +127,14 @@ fn what_changes_is_what_only_one_plan_has() {
     };
     assert_eq!(
         of("removed"),
-        ["ListenForStart", "ListenForRequests", "AwaitStart"]
+        [
+            "ListenForStart",
+            "ListenForRequests",
+            "AwaitStart",
+            "DropExecutable"
+        ]
     );
-    assert_eq!(of("added"), ["AwaitExecution"]);
+    assert_eq!(of("added"), ["DropExecutable", "AwaitExecution"]);
     // Whatever moves is told twice: order matters.
     for (name, make) in plans::CASES {
         let other = make();

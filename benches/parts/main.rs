@@ -35,7 +35,7 @@ fn main() {
         ROUNDS
     };
     let bundle = PathBuf::from(bundle);
-    let loaded = part_read(&bundle);
+    let loaded = read(&bundle);
     let profile = loaded.spec.linux.as_ref();
     let profile = profile.and_then(|linux| linux.seccomp.as_ref());
     let profile = profile.expect("the bundle has a profile");
@@ -55,6 +55,10 @@ fn main() {
 
 #[inline(never)]
 fn part_read(bundle: &Path) -> Loaded {
+    read(bundle)
+}
+
+fn read(bundle: &Path) -> Loaded {
     let loaded = config::load(black_box(bundle)).expect("the configuration can be read");
     loaded.checked().expect("the configuration is right")
 }

@@ -83,7 +83,7 @@ impl Subcommand for Exec {
         let args = self.words.split_off(1);
         let trace = self.trace.open()?;
         let optional = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
-        engine::exec(&ExecRequest {
+        engine::exec_before_exit(&ExecRequest {
             id: Id::parse(&self.words[0])?,
             root: call.root()?,
             console_socket: optional(&self.console_socket)?,

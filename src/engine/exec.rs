@@ -10,6 +10,7 @@ use crate::cgroups;
 use crate::cgroups::layout::Access;
 use crate::config::{self, Capabilities, Names, Process, Spec};
 use crate::error::{Act, Code, Failure, Field, Result};
+use crate::execute::clone;
 use crate::execute::runtime::{Setting, Target};
 use crate::execute::{Created, Runtime};
 use crate::host::{Host, Own};
@@ -24,11 +25,11 @@ use crate::state::kept::{self, Kept};
 use crate::state::{Cgroup, Container, Record, Status};
 use crate::supervise::{self, Signals, Supervised};
 
-/// Runs it; its exit status, or 0 when detached.
-pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
+/// Runs it; its exit status, or 0 when detached, and what is held of it.
+pub fn run(request: &ExecRequest, signals: &Signals) -> Result<(u8, clone::Process)> {
     let created = start(request, signals)?;
     if request.attachment == Attachment::Detached {
-        return Ok(0);
+        return Ok((0, created.process));
     }
     let kill = || {
         crate::sys::process::pidfd_send_signal(
@@ -37,7 +38,7 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
         )
         .act(|| "cannot kill the process")
     };
-    supervise::supervise(
+    let status = supervise::supervise(
         Supervised {
             pidfd: created.process.pidfd.as_fd(),
             pid: created.process.pid,
@@ -46,7 +47,8 @@ pub fn run(request: &ExecRequest, signals: &Signals) -> Result<u8> {
             kill_all: &kill,
         },
         signals,
-    )
+    )?;
+    Ok((status, created.process))
 }
 
 /// Up to the program's begin. What it took is let go of while the program runs, not after it.

@@ -84,7 +84,15 @@ fn run_and_keep(request: &RunRequest) -> Result<(u8, (Option<birth::Rest>, Signa
 /// `exec`: the exit status of the program, 0 when detached.
 pub fn exec(request: &ExecRequest) -> Result<u8> {
     let signals = Signals::block()?;
-    exec::run(request, &signals)
+    exec::run(request, &signals).map(|(status, _)| status)
+}
+
+/// The same for a process that exits then: what it holds it leaves to the kernel, the mask of its signals included.
+pub fn exec_before_exit(request: &ExecRequest) -> Result<u8> {
+    let signals = Signals::block()?;
+    let (status, process) = exec::run(request, &signals)?;
+    std::mem::forget((process, signals));
+    Ok(status)
 }
 
 /// `mounts add` and `mounts remove`.

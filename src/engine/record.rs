@@ -199,6 +199,7 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         | Op::RestoreProcesses
         | Op::CompareMounts
         | Op::ResumeProcesses
+        | Op::DropExecutable
         | Op::AwaitExecution => None,
     }
 }

@@ -258,22 +258,6 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    /// Once init has no need of it. Whoever closes it last waits for the kernel, for the same as init when it
-    /// lets go of its old root: so it is done while the program is executed, or else before that.
-    fn drop_tree(&mut self, now: &RuntimeOp) {
-        let mut steps = self.plan.runtime.iter();
-        let awaits_execution = steps.any(|step| matches!(step.op, RuntimeOp::AwaitExecution));
-        if awaits_execution != matches!(now, RuntimeOp::AwaitExecution) {
-            return;
-        }
-        let mut steps = self.plan.init.iter();
-        let used = steps.position(|step| matches!(step.op, InitOp::LetGoOfExecutable));
-        let is_past = used.is_some_and(|used| self.report.step() > used);
-        if let Some(disguise) = self.disguise.as_mut().filter(|_| is_past) {
-            disguise.drop_tree();
-        }
-    }
-
     fn timed_step(&mut self, step: &'a Step<RuntimeOp>) -> Result<()> {
         if self.trace.is_none() {
             return self.step(step);
@@ -299,7 +283,6 @@ impl<'a> Runtime<'a> {
                 self.container_to_change()?.write(record)
             }
             RuntimeOp::PrepareRecord => {
-                self.drop_tree(&step.op);
                 let record = self.record_of_created()?;
                 self.container_to_change()?.prepare(record)
             }
@@ -343,14 +326,14 @@ impl<'a> Runtime<'a> {
                 Err(Errno(libc::EPIPE)) => Err(self.end_of_init()),
                 opened => opened.act(act),
             },
-            RuntimeOp::Await(gate) => {
-                self.drop_tree(&step.op);
-                self.wait(*gate)
+            RuntimeOp::Await(gate) => self.wait(*gate),
+            RuntimeOp::DropExecutable => {
+                if let Some(disguise) = &mut self.disguise {
+                    disguise.drop_tree();
+                }
+                Ok(())
             }
-            RuntimeOp::AwaitExecution => {
-                self.drop_tree(&step.op);
-                self.wait_for_execution()
-            }
+            RuntimeOp::AwaitExecution => self.wait_for_execution(),
             op => self.cgroup_step(op),
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::cgroup::move_init;
 use super::compile::{console, keyring, terminal};
 use super::filter::{self, lets_wait, pass_listener};
-use super::handover::give_pid;
+use super::handover::{drop_executable, give_pid};
 use super::memory;
 use super::op::{Birthplace, Gate, InitOp, RuntimeOp, Slot};
 use super::request::{Console, Keyring, Start};
@@ -170,6 +170,7 @@ fn hand_over(
         planner.init(op, Field::new("linux.seccomp"));
     }
     process::execute(planner, circumstances)?;
+    drop_executable(planner);
     planner.runtime(RuntimeOp::AwaitExecution, Field::new("process.args"));
     Ok(())
 }

@@ -51,6 +51,9 @@ pub(super) fn finish(
     if let Some(op) = early.take_if(|_| request.start == Start::Later) {
         planner.init(op, Field::new("linux.seccomp"));
     }
+    if request.start == Start::Later {
+        drop_executable(planner);
+    }
     planner.runtime(RuntimeOp::PrepareRecord, Field::default());
     if !keeps_configuration_first(spec) {
         planner.runtime(RuntimeOp::KeepConfiguration, Field::default());
@@ -219,8 +222,18 @@ pub(super) fn give_pid(
     Ok(())
 }
 
+/// The kernel takes the mount apart in a grace period, for which init waits too when it lets go of the old root: so it
+/// is done as late as it can be without anybody waiting for it.
+pub(super) fn drop_executable(planner: &mut Planner) {
+    let mut init = planner.init_steps().iter();
+    if init.any(|step| step.op == InitOp::LetGoOfExecutable) {
+        planner.runtime(RuntimeOp::DropExecutable, Field::default());
+    }
+}
+
 /// `run`: what `start` does after `create`.
 fn started(planner: &mut Planner, spec: &Spec, request: &Request) -> Result<()> {
+    drop_executable(planner);
     planner.runtime(RuntimeOp::AwaitExecution, Field::new("process.args"));
     let bundle = c_string(
         request.bundle.as_os_str().as_encoded_bytes(),

@@ -148,6 +148,21 @@ impl Runs {
         self.open = number.checked_add(1);
     }
 
+    /// The same with a verdict, which mostly is that of the call before.
+    pub fn returns(&mut self, number: u32, verdict: u32) {
+        let is_ahead = |next: &Region| number < next.first;
+        let is_alike =
+            |last: &Span| matches!(last.decision, Decision::Return(known) if known == verdict);
+        if self.open == Some(number)
+            && self.ahead.last().is_none_or(is_ahead)
+            && self.spans.last().is_some_and(is_alike)
+        {
+            self.open = number.checked_add(1);
+        } else {
+            self.call(number, Decision::Return(verdict));
+        }
+    }
+
     fn go_on(&mut self) {
         if let Some(first) = self.open.take() {
             self.extend(first, Decision::Return(self.current.verdict));

@@ -221,59 +221,100 @@ struct Entry {
     subcall: Option<NonZeroU32>,
 }
 
+/// Below this number tables are dense, x32's bit aside. Above it are some five calls of 32-bit ARM.
+const DENSE: usize = 600;
+
+/// Of a number whose entries stand apart.
+const APART: u16 = u16::MAX;
+
+/// What the numbers of one table meet.
+struct Table {
+    base: u32,
+    /// By number: one more than the rule, nought where there is none. Most numbers have one rule, and nothing else.
+    single: [u16; DENSE],
+    /// Of the other numbers, as they come.
+    apart: Vec<Entry>,
+}
+
+impl Table {
+    fn of(names: &[Name], rules: &[Rule], arch: Arch) -> Self {
+        let mut table = Self {
+            base: if arch == Arch::X32 { X32_BIT } else { 0 },
+            single: [0; DENSE],
+            apart: Vec::with_capacity(64),
+        };
+        for name in names.iter().filter(|name| !rules[name.rule as usize].idle) {
+            if arch == Arch::X86
+                && let Some(known) = name.call.multiplexed()
+            {
+                table.add(known.through, name.rule, NonZeroU32::new(known.subcall));
+            }
+            if let Some(number) = name.call.numbers().on(arch) {
+                table.add(number, name.rule, None);
+            }
+        }
+        table
+    }
+
+    fn add(&mut self, number: u32, rule: u32, subcall: Option<NonZeroU32>) {
+        let place = usize::try_from(number - self.base).unwrap_or(DENSE);
+        if let Some(single) = self.single.get_mut(place) {
+            let alone = u16::try_from(rule + 1).unwrap_or(APART);
+            match (*single, subcall) {
+                (0, None) if alone != APART => {
+                    *single = alone;
+                    return;
+                }
+                (0 | APART, _) => {}
+                (first, _) => self.apart.push(Entry {
+                    number,
+                    rule: u32::from(first - 1),
+                    subcall: None,
+                }),
+            }
+            *single = APART;
+        }
+        self.apart.push(Entry {
+            number,
+            rule,
+            subcall,
+        });
+    }
+}
+
 /// What one table's calls meet, by ascending number.
 fn decide_all(names: &[Name], rules: &[Rule], arch: Arch, runs: &mut Runs) -> Result<()> {
-    let entries = sorted(&entries(names, rules, arch), arch);
-    for group in entries.chunk_by(|a, b| a.number == b.number) {
+    let mut table = Table::of(names, rules, arch);
+    // Those of one number stay as they stand.
+    table.apart.sort_by_key(|entry| entry.number);
+    let mut apart = table.apart.chunk_by(|a, b| a.number == b.number);
+    for (number, single) in (table.base..).zip(&table.single) {
+        let Some(rule) = single.checked_sub(1) else {
+            continue;
+        };
+        if *single == APART {
+            if let Some(group) = apart.next() {
+                runs.call(number, decide(rules, group, arch)?);
+            }
+            continue;
+        }
+        match &rules[usize::from(rule)] {
+            plain if plain.is_plain() => runs.returns(number, plain.verdict),
+            _ => {
+                let (rule, subcall) = (u32::from(rule), None);
+                let entry = Entry {
+                    number,
+                    rule,
+                    subcall,
+                };
+                runs.call(number, decide(rules, &[entry], arch)?);
+            }
+        }
+    }
+    for group in apart {
         runs.call(group[0].number, decide(rules, group, arch)?);
     }
     Ok(())
-}
-
-/// Below this number tables are dense, x32's bit aside. What is above it, some five calls of 32-bit ARM, is sorted as it comes.
-const DENSE: usize = 600;
-
-/// By ascending number, those of one number as they stand. It is a counting sort: most numbers occur once.
-fn sorted(entries: &[Entry], arch: Arch) -> Vec<Entry> {
-    let base = if arch == Arch::X32 { X32_BIT } else { 0 };
-    let bucket = |entry: &Entry| {
-        let number = usize::try_from(entry.number - base).unwrap_or(DENSE);
-        number.min(DENSE)
-    };
-    let mut places = [0_usize; DENSE + 1];
-    for entry in entries {
-        places[bucket(entry)] += 1;
-    }
-    let mut before = 0;
-    for place in &mut places {
-        before += std::mem::replace(place, before);
-    }
-    let mut sorted = entries.to_vec();
-    for entry in entries {
-        let place = &mut places[bucket(entry)];
-        sorted[*place] = *entry;
-        *place += 1;
-    }
-    sorted[places[DENSE - 1]..].sort_by_key(|entry| entry.number);
-    sorted
-}
-
-fn entries(names: &[Name], rules: &[Rule], arch: Arch) -> Vec<Entry> {
-    let mut entries = Vec::with_capacity(names.len() + 32);
-    for name in names.iter().filter(|name| !rules[name.rule as usize].idle) {
-        let through = name.call.multiplexed().filter(|_| arch == Arch::X86);
-        entries.extend(through.map(|known| Entry {
-            number: known.through,
-            rule: name.rule,
-            subcall: NonZeroU32::new(known.subcall),
-        }));
-        entries.extend(name.call.numbers().on(arch).map(|number| Entry {
-            number,
-            rule: name.rule,
-            subcall: None,
-        }));
-    }
-    entries
 }
 
 fn decide(rules: &[Rule], entries: &[Entry], arch: Arch) -> Result<Decision> {

@@ -36,7 +36,7 @@ pub fn borrow(fd: &RawFd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(if *fd == -1 { libc::AT_FDCWD } else { *fd }) }
 }
 
-/// Closes two, with one call where they are neighbours.
+/// Closes two, with one call where they are neighbours; else the second one first.
 pub fn close_both(first: OwnedFd, second: OwnedFd) {
     let neighbours = second.as_raw_fd() == first.as_raw_fd() + 1;
     if let (true, Ok(low)) = (neighbours, u32::try_from(first.as_raw_fd())) {
@@ -44,8 +44,11 @@ pub fn close_both(first: OwnedFd, second: OwnedFd) {
         if fs::close_range(low, high).is_ok() {
             // They are closed already.
             mem::forget((first, second));
+            return;
         }
     }
+    drop(second);
+    drop(first);
 }
 
 /// fcntl(F_SETFD, 0): the descriptor survives exec.

@@ -17,7 +17,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use super::mount::Reach;
-use super::{Errno, Result, check, descriptor, fs, mount};
+use super::{Errno, Result, check, descriptor, fs, mount, socket};
 
 /// A mapping of the executable.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ enum Content {
 #[derive(Debug)]
 pub struct Disguise {
     mappings: Vec<Mapping>,
-    /// The detached mount. Whoever closes it last waits until the kernel has taken it apart.
+    /// The detached mount. Its last close waits until the kernel has taken it apart.
     tree: Option<OwnedFd>,
     /// None when dropped: closed together.
     files: Option<Files>,
@@ -101,9 +101,11 @@ impl Disguise {
         })
     }
 
-    /// Runtime: takes the detached mount apart, in a moment in which there is nothing else to do.
+    /// Runtime: has the detached mount taken apart, and does not wait for it. Init has closed it before.
     pub fn drop_tree(&mut self) {
-        self.tree = None;
+        if let Some(tree) = self.tree.take() {
+            socket::close_in_background(tree);
+        }
     }
 
     /// Init: /proc/self/exe becomes the empty file.

@@ -1,13 +1,13 @@
-//! Unix sockets: socket(2), connect(2), bind(2), sendmsg(2), recvmsg(2) with one descriptor in
+//! Unix sockets: socket(2), connect(2), bind(2), sendmsg(2), recvmsg(2) with descriptors in
 //! SCM_RIGHTS. No function allocates: the control message lies on the stack.
 
 use std::ffi::CStr;
 use std::mem::{MaybeUninit, offset_of};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::poll::{self, Deadline};
-use super::{Errno, Result, check};
+use super::{Errno, Result, check, descriptor};
 
 /// The longest path that a socket address holds, in bytes.
 pub const PATH_MAX: usize = 107;
@@ -15,9 +15,12 @@ pub const PATH_MAX: usize = 107;
 /// Bytes of a descriptor in a control message.
 const DESCRIPTOR: u32 = RawFd::BITS / 8;
 
-/// Bytes of a control message with one descriptor: cmsghdr, int, padding.
+/// How many descriptors a message carries at most.
+const DESCRIPTORS: u32 = 2;
+
+/// Bytes of a control message with so many: cmsghdr, ints, padding.
 // SAFETY: computes an alignment from a constant; reads nothing.
-const CONTROL: usize = unsafe { libc::CMSG_SPACE(DESCRIPTOR) } as usize;
+const CONTROL: usize = unsafe { libc::CMSG_SPACE(DESCRIPTORS * DESCRIPTOR) } as usize;
 
 /// A control message buffer, aligned as cmsghdr needs it.
 #[repr(C, align(8))]
@@ -132,20 +135,32 @@ pub fn bind(socket: RawFd, address: Address<'_>) -> Result<()> {
 
 /// sendmsg(2) of some bytes with one descriptor, again after EINTR; EPIPE without SIGPIPE.
 pub fn send_descriptor(socket: RawFd, payload: &[u8], fd: RawFd) -> Result<()> {
+    send(socket, payload, &[fd])
+}
+
+/// The same with at most [`DESCRIPTORS`].
+fn send(socket: RawFd, payload: &[u8], fds: &[RawFd]) -> Result<()> {
+    let length = u32::try_from(size_of_val(fds)).unwrap_or(u32::MAX);
+    if length > DESCRIPTORS * DESCRIPTOR {
+        return Err(Errno(libc::EINVAL));
+    }
     let mut control = Control([0; CONTROL]);
     let mut bytes = libc::iovec {
         iov_base: payload.as_ptr().cast_mut().cast(),
         iov_len: payload.len(),
     };
-    let message = message(&mut bytes, &mut control);
-    // SAFETY: the control buffer is aligned for a cmsghdr and has room for one with an int, by
+    // SAFETY: computes an alignment; reads nothing.
+    let space = unsafe { libc::CMSG_SPACE(length) };
+    let message = message(&mut bytes, &mut control, space);
+    // SAFETY: the control buffer is aligned for a cmsghdr and has room for one with so many ints, by
     // CMSG_SPACE; CMSG_FIRSTHDR and CMSG_DATA point into it.
     unsafe {
         let header = libc::CMSG_FIRSTHDR(&raw const message);
         (*header).cmsg_level = libc::SOL_SOCKET;
         (*header).cmsg_type = libc::SCM_RIGHTS;
-        (*header).cmsg_len = libc::CMSG_LEN(DESCRIPTOR) as _;
-        libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd);
+        (*header).cmsg_len = libc::CMSG_LEN(length) as _;
+        let data = libc::CMSG_DATA(header).cast::<RawFd>();
+        data.copy_from_nonoverlapping(fds.as_ptr(), fds.len());
     }
     loop {
         // SAFETY: the message points to one iovec over `payload` (only read) and to the control buffer.
@@ -174,7 +189,10 @@ pub fn receive_descriptor(socket: RawFd, payload: &mut [u8]) -> Result<Received>
         iov_base: payload.as_mut_ptr().cast(),
         iov_len: payload.len(),
     };
-    let mut message = message(&mut bytes, &mut control);
+    // Of CMSG_LEN: CMSG_SPACE has room for a second one behind it, which the kernel would open.
+    // SAFETY: computes an alignment; reads nothing.
+    let room = unsafe { libc::CMSG_LEN(DESCRIPTOR) };
+    let mut message = message(&mut bytes, &mut control, room);
     let length = loop {
         // SAFETY: the message points to one iovec over `payload` and to the control buffer, both with
         // their true lengths.
@@ -202,14 +220,30 @@ pub fn receive_descriptor(socket: RawFd, payload: &mut [u8]) -> Result<Received>
     Ok(Received { length, fd })
 }
 
-fn message(bytes: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
+/// With so many bytes of the control message.
+fn message(bytes: &mut libc::iovec, control: &mut Control, length: u32) -> libc::msghdr {
     // SAFETY: msghdr is integers and pointers, for which all zeroes is a value.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
     message.msg_iov = bytes;
     message.msg_iovlen = 1;
     message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = CONTROL as _;
+    message.msg_controllen = length as _;
     message
+}
+
+/// Closes a descriptor whose last close waits for the kernel, without waiting: it goes into the queue of a
+/// socket that is closed with it, and that lies in its own queue, where nobody can ask for either of them any more.
+/// The kernel's collector of such queues, which a close of a Unix socket sets to work, closes them (unix(7),
+/// SCM_RIGHTS; Linux before 6.10 does so within the close, which waits then). Where that cannot be, it is closed here.
+pub fn close_in_background(fd: OwnedFd) {
+    let Ok((near, far)) = socketpair() else {
+        return;
+    };
+    let (near, far) = (descriptor::owned(near), descriptor::owned(far));
+    // Unsent, all three are closed all the same.
+    send(near.as_raw_fd(), b"x", &[far.as_raw_fd(), fd.as_raw_fd()]).ok();
+    drop(fd);
+    descriptor::close_both(near, far);
 }
 
 /// accept4(2), O_CLOEXEC, again after EINTR, and while the machine has no room for another descriptor: the
@@ -263,6 +297,32 @@ mod tests {
         close(far);
         assert_eq!(send_descriptor(near, b"x", 1), Err(Errno(libc::EPIPE)));
         close(near);
+    }
+
+    #[test]
+    fn of_two_descriptors_one_is_received_and_the_other_one_closed() {
+        let (near, far) = socketpair().unwrap();
+        let Pipe {
+            read: out,
+            write: into,
+        } = pipe().unwrap();
+        send(near, b"x", &[out, into]).unwrap();
+        close(into);
+        let received = receive_descriptor(far, &mut [0; 8]).unwrap();
+        // Nobody holds the writing end: it was not received unnoticed.
+        assert_eq!(read(received.fd.unwrap(), &mut [0; 8]), Ok(0));
+        [near, far, out, received.fd.unwrap()]
+            .into_iter()
+            .for_each(close);
+    }
+
+    #[test]
+    fn what_is_closed_in_the_background_is_closed() {
+        let Pipe { read: out, write } = pipe().unwrap();
+        close_in_background(descriptor::owned(write));
+        // The end of the file comes with the last close.
+        assert_eq!(read(out, &mut [0; 8]), Ok(0));
+        close(out);
     }
 
     #[test]

@@ -182,6 +182,8 @@ pub enum RuntimeOp {
     ListenForReadiness,
     /// What the program says there is passed on to the service manager.
     PassReadiness,
+    /// The detached mount of the executable: init has let go of it.
+    DropExecutable,
     /// Waits until the program was executed: the sockets of init close.
     AwaitExecution,
 }
@@ -337,6 +339,7 @@ impl fmt::Display for RuntimeOp {
                 f.write_str("make the socket on which the program says that it is ready")
             }
             Self::PassReadiness => f.write_str("pass on that the program is ready"),
+            Self::DropExecutable => f.write_str("have the mount of the executable taken apart"),
             Self::AwaitExecution => f.write_str("wait until the program is executed"),
         }
     }

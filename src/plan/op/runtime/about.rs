@@ -143,6 +143,8 @@ impl RuntimeOp {
             Self::PassReadiness => Handover, "sd_notify(3)",
                 [ppoll recvmsg sendmsg socket connect read openat],
                 "The service manager takes the message only from the runtime, so the runtime says it again.";
+            Self::DropExecutable => Handover, "unix(7)", [socketpair sendmsg],
+                "Init has its code from there by now. The kernel takes a mount apart in a grace period, and nobody waits for it.";
             Self::AwaitExecution => Handover, "execve(2)", [read ppoll],
                 "The sockets of init close when the program begins: only now is it known that it could be executed.";
         }
