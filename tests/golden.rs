@@ -128,9 +128,10 @@ fn what_changes_is_what_only_one_plan_has() {
     assert_eq!(
         of("removed"),
         [
-            "ListenForStart",
+            "MakeStartSocket",
             "ListenForRequests",
             "AwaitStart",
+            "ListenForStart",
             "DropExecutable"
         ]
     );

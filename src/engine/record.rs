@@ -146,6 +146,7 @@ fn undo_of(op: &RuntimeOp, data: Option<&Path>, state: &Path) -> Option<Undo> {
         Op::KeepConfiguration
         | Op::Record(_)
         | Op::PrepareRecord
+        | Op::MakeStartSocket
         | Op::ListenForStart
         | Op::ListenForReadiness => None,
         // The cgroup has its own place in the record, and those above it come from `cgroups_above`.

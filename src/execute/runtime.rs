@@ -30,7 +30,7 @@ use crate::plan::op::{InitOp, RuntimeOp, Slot, Stage, text};
 use crate::plan::{Plan, Step};
 use crate::process::notify::Notify;
 use crate::process::terminal;
-use crate::state::{Container, Record, Status, Undo, identity};
+use crate::state::{Container, Record, Status, Undo, gate, identity};
 use crate::supervise::Signals;
 use crate::sys::executable::Disguise;
 use crate::sys::poll::{Deadline, Watch};
@@ -291,10 +291,15 @@ impl<'a> Runtime<'a> {
                 self.record = self.container()?.record().clone();
                 Ok(())
             }
-            RuntimeOp::ListenForStart => {
-                let listening = self.container_to_change()?.bind_gate()?;
-                self.fill(Slot::START, listening);
+            RuntimeOp::MakeStartSocket => {
+                self.fill(Slot::START, gate::make()?);
                 Ok(())
+            }
+            RuntimeOp::ListenForStart => {
+                let socket = self.take(Slot::START);
+                let missing = || Failure::new(Code::System, "the plan makes no socket for start");
+                self.container_to_change()?
+                    .listen(socket.ok_or_else(missing)?.as_fd())
             }
             RuntimeOp::ConnectConsole { path } => {
                 let socket = terminal::connect_console_socket(

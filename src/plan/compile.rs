@@ -198,7 +198,7 @@ fn record(planner: &mut Planner, spec: &Spec, request: &Request) {
         planner.prepare(RuntimeOp::KeepConfiguration, Field::default());
     }
     if request.start == Start::Later {
-        planner.prepare(RuntimeOp::ListenForStart, Field::default());
+        planner.prepare(RuntimeOp::MakeStartSocket, Field::default());
     }
     if !spec.hooks.start_container.is_empty() {
         planner.prepare(RuntimeOp::OpenHookState, Field::new("hooks.startContainer"));

@@ -52,6 +52,7 @@ pub(super) fn finish(
         planner.init(op, Field::new("linux.seccomp"));
     }
     if request.start == Start::Later {
+        planner.runtime(RuntimeOp::ListenForStart, Field::default());
         drop_executable(planner);
     }
     planner.runtime(RuntimeOp::PrepareRecord, Field::default());

@@ -189,10 +189,10 @@ impl Container {
         file.write_all(config).act(|| self.cannot_write(CONFIG))
     }
 
-    /// Makes the start gate; Init inherits the descriptor.
-    pub fn bind_gate(&mut self) -> Result<OwnedFd> {
+    /// Makes the start gate of the socket that Init inherits.
+    pub fn listen(&mut self, socket: BorrowedFd<'_>) -> Result<()> {
         self.gate = true;
-        gate::bind_gate(self.directory())
+        gate::listen(self.directory(), socket)
     }
 
     /// Gives the id back: the directory goes, nothing else is undone.
@@ -551,7 +551,8 @@ pub(crate) mod tests {
             start_time,
             ..record()
         };
-        let gate = gate::bind_gate(container.directory()).unwrap();
+        let gate = gate::make().unwrap();
+        container.listen(gate.as_fd()).unwrap();
 
         container.write(living.clone()).unwrap();
         assert_eq!(container.status_locked().unwrap(), Status::Created);

@@ -15,9 +15,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use nix::fcntl::AtFlags;
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
-};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 
 use crate::error::{Act, Code, Failure, Result};
@@ -28,6 +26,8 @@ pub const SOCKET: &str = "start.sock";
 
 /// The byte that opens the gate.
 pub const OPEN: u8 = b'S';
+
+const ACT: &str = "cannot make the start gate start.sock";
 
 /// The longest report that `start` reads.
 const LONGEST_REPORT: u64 = 8 + 4096;
@@ -41,17 +41,19 @@ pub enum Gate {
     Passed,
 }
 
-/// Makes the socket in the container's directory and listens; Init inherits the descriptor.
-pub fn bind_gate(directory: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let listening = || -> nix::Result<OwnedFd> {
-        let fd = stream_socket(SockFlag::SOCK_CLOEXEC)?;
-        bind(fd.as_raw_fd(), &address(directory)?)?;
-        listen(&fd, Backlog::new(16)?)?;
-        Ok(fd)
+/// The socket that Init inherits.
+pub fn make() -> Result<OwnedFd> {
+    let made = stream_socket(SockFlag::SOCK_CLOEXEC);
+    made.map_err(Errno::from).act(|| ACT)
+}
+
+/// Gives the socket its place in the container's directory, and listens on it. It is the one that Init has.
+pub fn listen(directory: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<()> {
+    let listening = || -> nix::Result<()> {
+        bind(socket.as_raw_fd(), &address(directory)?)?;
+        socket::listen(&socket, Backlog::new(16)?)
     };
-    listening()
-        .map_err(Errno::from)
-        .act(|| format!("cannot make the start gate {SOCKET}"))
+    listening().map_err(Errno::from).act(|| ACT)
 }
 
 /// Asks whether Init waits, without waiting for it.
@@ -176,7 +178,7 @@ fn failure_in(report: &[u8]) -> Failure {
 }
 
 fn stream_socket(flags: SockFlag) -> nix::Result<OwnedFd> {
-    socket(AddressFamily::Unix, SockType::Stream, flags, None)
+    socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)
 }
 
 /// By descriptor, because an address holds 108 bytes and a root directory may be longer.
@@ -208,12 +210,18 @@ mod tests {
         })
     }
 
+    fn gate_of(directory: BorrowedFd<'_>) -> Result<OwnedFd> {
+        let gate = make()?;
+        listen(directory, gate.as_fd())?;
+        Ok(gate)
+    }
+
     #[test]
     fn the_gate_is_closed_while_init_listens_and_passed_when_the_socket_closes() {
         let scratch = Scratch::new();
         let directory = scratch.directory();
         assert_eq!(look(directory.as_fd()).unwrap(), Gate::Passed, "no socket");
-        let init = init(bind_gate(directory.as_fd()).unwrap(), b"");
+        let init = init(gate_of(directory.as_fd()).unwrap(), b"");
         assert_eq!(look(directory.as_fd()).unwrap(), Gate::Closed);
         assert_eq!(look(directory.as_fd()).unwrap(), Gate::Closed);
         open(directory.as_fd(), heard(directory.as_fd())).unwrap();
@@ -233,7 +241,7 @@ mod tests {
     fn who_comes_behind_too_many_others_is_told_so_and_heard_when_they_have_gone() {
         let scratch = Scratch::new();
         let directory = scratch.directory();
-        let gate = bind_gate(directory.as_fd()).unwrap();
+        let gate = gate_of(directory.as_fd()).unwrap();
         let others = std::iter::from_fn(|| match knock(directory.as_fd()).unwrap() {
             Knock::Heard(waiting) => Some(waiting),
             knock => {
@@ -255,7 +263,7 @@ mod tests {
     #[test]
     fn a_start_that_was_killed_leaves_a_socket_that_refuses() {
         let scratch = Scratch::new();
-        drop(bind_gate(scratch.directory().as_fd()).unwrap());
+        drop(gate_of(scratch.directory().as_fd()).unwrap());
         assert_eq!(look(scratch.directory().as_fd()).unwrap(), Gate::Passed);
     }
 
@@ -264,7 +272,7 @@ mod tests {
         let scratch = Scratch::new();
         let report = b"\x07\0\0\0\x02\0\0\0process.args: exec: \"/nope\"";
         let directory = scratch.directory();
-        let init = init(bind_gate(directory.as_fd()).unwrap(), report);
+        let init = init(gate_of(directory.as_fd()).unwrap(), report);
         let failure = open(directory.as_fd(), heard(directory.as_fd())).unwrap_err();
         init.join().unwrap();
         assert_eq!(

@@ -91,7 +91,7 @@ fn listener(seccomp: &Seccomp, findings: &mut Findings) {
 
 fn rule_alone(index: usize, rule: &SeccompRule, findings: &mut Findings) {
     let field = |leaf| Field::index("linux.seccomp.syscalls", index).leaf(leaf);
-    if rule.names.is_empty() || rule.names.contains("") {
+    if rule.names.is_empty() || rule.names.has_an_empty_one() {
         findings.refuse(
             field("names"),
             "must name at least one system call, and none may be empty",

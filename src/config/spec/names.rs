@@ -14,6 +14,9 @@ pub struct Names {
     ends: Vec<usize>,
 }
 
+/// As many as most lists have: fourteen capabilities, twelve masked paths. Where there are more it is a profile's calls.
+const FEW: usize = 16;
+
 impl Names {
     /// None yet.
     pub const fn new() -> Self {
@@ -25,6 +28,10 @@ impl Names {
 
     /// Adds one behind the others.
     pub fn push(&mut self, name: &str) {
+        if self.ends.len() == FEW {
+            self.text.reserve(4096);
+            self.ends.reserve(512);
+        }
         self.text.push_str(name);
         self.ends.push(self.text.len());
     }
@@ -53,6 +60,11 @@ impl Names {
             start: 0,
             ends: self.ends.iter(),
         }
+    }
+
+    /// Whether one of them has no letter.
+    pub fn has_an_empty_one(&self) -> bool {
+        self.ends.first() == Some(&0) || self.ends.windows(2).any(|two| two[0] == two[1])
     }
 
     /// Whether it is one of them.
@@ -137,10 +149,9 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
-        // As many as most lists have: fourteen capabilities, twelve masked paths.
         let mut names = Names {
             text: String::with_capacity(128),
-            ends: Vec::with_capacity(16),
+            ends: Vec::with_capacity(FEW),
         };
         while let Some(Word) = list.next_element_seed(Into(&mut names))? {}
         Ok(names)
@@ -187,6 +198,18 @@ mod tests {
         let names: Names = serde_json::from_str(r#"["a","","bc"]"#).unwrap();
         assert_eq!(names.iter().collect::<Vec<_>>(), ["a", "", "bc"]);
         assert!(names.contains("") && names.contains("bc") && !names.contains("ab"));
+        assert!(names.has_an_empty_one());
+        for (text, expected) in [
+            (r#"["a","bc"]"#, false),
+            (r#"["","a"]"#, true),
+            ("[]", false),
+        ] {
+            let names: Names = serde_json::from_str(text).unwrap();
+            assert_eq!(names.has_an_empty_one(), expected, "{text}");
+        }
+        let many: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        let list: Names = many.iter().collect();
+        assert_eq!(list.iter().collect::<Vec<_>>(), many);
         assert_eq!((names.len(), names.is_empty()), (3, false));
         assert_eq!(
             [0, 1, 2, 3].map(|place| names.get(place)),

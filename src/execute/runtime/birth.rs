@@ -165,9 +165,7 @@ impl<'a> Runtime<'a> {
                 None => failure,
             }
         })?);
-        for slot in [Slot::START, Slot::CONSOLE] {
-            self.close(slot);
-        }
+        self.close(Slot::CONSOLE);
         Ok(())
     }
 

@@ -26,7 +26,9 @@ pub enum RuntimeOp {
     Record(Stage),
     /// The text of the next record beside it, while init is at work.
     PrepareRecord,
-    /// The listening socket on which init waits for `start`.
+    /// The socket on which init waits for `start`.
+    MakeStartSocket,
+    /// bind(2) in the container's directory, listen(2).
     ListenForStart,
     /// connect(2).
     ConnectConsole { path: CString },
@@ -195,7 +197,8 @@ impl fmt::Display for RuntimeOp {
             Self::Record(Stage::Creating) => f.write_str("write down what is about to be made"),
             Self::PrepareRecord => f.write_str("prepare the record of a created container"),
             Self::Record(Stage::Created) => f.write_str("write down that the container is created"),
-            Self::ListenForStart => f.write_str("make the socket on which start is awaited"),
+            Self::MakeStartSocket => f.write_str("make the socket on which start is awaited"),
+            Self::ListenForStart => f.write_str("listen for start"),
             Self::ConnectConsole { path } => {
                 write!(f, "connect to the console socket {}", text(path))
             }

@@ -17,7 +17,9 @@ impl RuntimeOp {
                 "The next record is written while init is still busy, so that nobody waits for it.";
             Self::Record(Stage::Created) => Handover, "rename(2)", [rename],
                 "Only what is recorded as created can be started.";
-            Self::ListenForStart => Channels, "unix(7)", [socket bind listen],
+            Self::MakeStartSocket => Channels, "unix(7)", [socket],
+                "Init is born with it, and has it until it is started.";
+            Self::ListenForStart => Handover, "unix(7)", [bind listen],
                 "start finds the waiting init here; the socket goes with init, so none can be left hanging.";
             Self::ConnectConsole { .. } => Channels, "unix(7)", [socket connect],
                 "The engine gets the container's terminal over this socket.";
